@@ -1,0 +1,72 @@
+// A session with the plugin over any channel: hello, requests with ids and deadlines, notices, streams.
+//
+// This is the generic half of docs/protocol.md; it knows no operation by name but `ping`, which it answers by itself.
+// Nothing runs in the background: whatever arrives is handled inside call(), next(), poll() and the stream functions, on the caller's thread.
+#pragma once
+
+#include "erlang_port/channel.hpp"
+#include "erlang_port/error.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace erlang {
+
+// A request of the plugin, to be answered with reply() or reply_error().
+struct Request {
+    std::uint64_t id = 0;
+    Clock::time_point deadline;
+    std::string operation;
+    Map arguments;
+};
+
+class Connection {
+public:
+    // Called for every notice of the plugin, whenever one arrives.
+    using NoticeHandler = std::function<void(const std::string& topic, const Map& details)>;
+    // Called often while waiting; throws to end the wait (an interrupt, a cancelled job).
+    using Interrupt = std::function<void()>;
+
+    explicit Connection(std::unique_ptr<Channel> channel);
+
+    void on_notice(NoticeHandler handler);
+    void on_interrupt(Interrupt interrupt);
+
+    // Exchanges hellos (10 s). Returns the plugin's info map. Throws Error(unreachable) naming both version lists on a mismatch.
+    Map hello(Map info);
+
+    // Asks and waits. Throws Error with the plugin's message and hint when it answers with an error, Error(failed) when the deadline passes or the connection closes.
+    Map call(const std::string& operation, Map arguments, std::chrono::milliseconds timeout);
+
+    void notify(const std::string& topic, Map details);
+
+    // The next request of the plugin (`backup`); nothing when the connection is closed: the normal end of a port program.
+    std::optional<Request> next_request();
+    void reply(const Request& request, Map result);
+    void reply_error(const Request& request, const hot_backup::Error& error);
+
+    // Handles what has arrived, without waiting.
+    void poll();
+
+    // Receives a stream that a request has started: hands each payload to `consume` and acknowledges it after that returns.
+    // Returns the map of stream_end once its `messages` and `bytes` agree with what came. Throws the error of stream_abort, or Error(failed) when nothing
+    // arrives for `stall`.
+    Map receive_stream(std::uint64_t stream, std::chrono::milliseconds stall,
+                       const std::function<void(std::string_view payload)>& consume);
+
+    // A stream number that this session has not used yet.
+    std::uint64_t new_stream() { return ++last_stream_; }
+
+private:
+    std::unique_ptr<Channel> channel_;
+    NoticeHandler notice_handler_;
+    Interrupt interrupt_;
+    std::deque<Request> requests_;
+    std::uint64_t last_id_ = 0;
+    std::uint64_t last_stream_ = 0;
+};
+
+}  // namespace erlang
