@@ -1,17 +1,24 @@
 // A session with the plugin over any channel: hello, requests with ids and deadlines, notices, streams.
 //
-// This is the generic half of docs/protocol.md; it knows no operation by name but `ping`, which it answers by itself.
-// Nothing runs in the background: whatever arrives is handled inside call(), next(), poll() and the stream functions, on the caller's thread.
+// This is the generic half of docs/protocol.md; it knows no operation by name but `ping`, which it
+// answers by itself. Nothing runs in the background: whatever arrives is handled inside call(),
+// next_request(), poll() and receive_stream(), on the caller's thread. Not thread-safe.
+//
+// A session whose other side breaks the protocol is over: the function that meets it throws
+// Error (failed), and the connection is good for nothing but its destruction.
 #pragma once
 
 #include "erlang_port/channel.hpp"
 #include "erlang_port/error.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace erlang {
 
@@ -35,25 +42,32 @@ public:
     void on_notice(NoticeHandler handler);
     void on_interrupt(Interrupt interrupt);
 
-    // Exchanges hellos (10 s). Returns the plugin's info map. Throws Error(unreachable) naming both version lists on a mismatch.
+    // Exchanges hellos (10 s). Returns the plugin's info map. Throws Error (unreachable) when none
+    // comes, and naming both version lists on a mismatch.
     Map hello(Map info);
 
-    // Asks and waits. Throws Error with the plugin's message and hint when it answers with an error, Error(failed) when the deadline passes or the connection closes.
+    // Asks and waits. Throws Error with the plugin's message and hint when it answers with an error,
+    // Error (failed) when the deadline passes or the connection closes. Requests that arrive
+    // meanwhile are kept for next_request().
     Map call(const std::string& operation, Map arguments, std::chrono::milliseconds timeout);
 
     void notify(const std::string& topic, Map details);
 
-    // The next request of the plugin (`backup`); nothing when the connection is closed: the normal end of a port program.
+    // The next request of the plugin but for `ping`; nothing when the connection is closed: the
+    // normal end of a port program.
     std::optional<Request> next_request();
     void reply(const Request& request, Map result);
+    // The code usage tells the plugin `unsupported`: answer so to an operation that is not known.
     void reply_error(const Request& request, const hot_backup::Error& error);
 
-    // Handles what has arrived, without waiting.
+    // Handles what has arrived, without waiting. Throws Error (failed) when the connection is closed.
     void poll();
 
-    // Receives a stream that a request has started: hands each payload to `consume` and acknowledges it after that returns.
-    // Returns the map of stream_end once its `messages` and `bytes` agree with what came. Throws the error of stream_abort, or Error(failed) when nothing
-    // arrives for `stall`.
+    // Receives a stream that a request has started: hands each payload to `consume` and
+    // acknowledges it after that returns. Returns the map of stream_end once its `messages` and
+    // `bytes` agree with what came. Throws the error of stream_abort, or Error (failed) when
+    // nothing of the stream arrives for `stall`, or not in order. Call it right after the request:
+    // what arrives of a stream at any other time is dropped.
     Map receive_stream(std::uint64_t stream, std::chrono::milliseconds stall,
                        const std::function<void(std::string_view payload)>& consume);
 
@@ -61,6 +75,12 @@ public:
     std::uint64_t new_stream() { return ++last_stream_; }
 
 private:
+    Channel::Received wait(Clock::time_point deadline);
+    void handle(const Term& message);
+    void handle_request(const Term& message);
+    void answer(std::uint64_t id, std::string_view outcome, Term result);
+    static void check_stream_end(const Map& counts, std::uint64_t messages, std::uint64_t bytes);
+
     std::unique_ptr<Channel> channel_;
     NoticeHandler notice_handler_;
     Interrupt interrupt_;

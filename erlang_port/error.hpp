@@ -1,7 +1,8 @@
 // The one error type of the program: what happened, and what the operator can do about it.
 //
-// Everything that fails throws Error. It is caught once in main (which maps the code to an exit code and prints message and
-// hint) and once per request of the plugin. Messages begin in lower case, name the file, node or backup they are about, and have no full stop.
+// Everything that fails throws Error. It is caught once in main (which maps the code to an exit
+// code and prints message and hint) and once per request of the plugin. Messages begin in lower
+// case, name the file, node or backup they are about, and have no full stop.
 #pragma once
 
 #include <stdexcept>

@@ -1,13 +1,17 @@
 // An Erlang term as a C++ value.
 //
-// Every term that the external term format can carry has a place here, so that decode followed by encode gives an
-// equal term. Identifiers (pids, ports, references, funs) are kept as the bytes they came in: the program passes them on and never looks inside.
-// Values own their parts; copying a term copies all of it. No member is thread-safe on a term that another thread changes.
+// Every term that the external term format can carry has a place here, so that decode followed by
+// encode gives an equal term. Identifiers (pids, ports, references, funs) are kept as the bytes
+// they came in: the program passes them on and never looks inside. Values own their parts; copying
+// a term copies all of it. No member is thread-safe on a term that another thread changes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -21,7 +25,8 @@ struct Atom {
     bool operator==(const Atom&) const = default;
 };
 
-// An integer outside the range of int64_t. Magnitude in little-endian bytes without leading zero bytes at the high end.
+// An integer outside the range of int64_t. Magnitude in little-endian bytes without zero bytes at
+// the high end.
 struct BigInteger {
     bool negative = false;
     std::vector<std::uint8_t> magnitude;
@@ -34,7 +39,8 @@ struct Binary {
     bool operator==(const Binary&) const = default;
 };
 
-// A bit string whose length is not a multiple of eight: the last byte holds `bits_in_last_byte` (1..7) valid bits, the highest ones.
+// A bit string whose length is not a multiple of eight: the last byte holds `bits_in_last_byte`
+// (1..7) valid bits, the highest ones; the others are zero.
 struct BitString {
     std::string bytes;
     std::uint8_t bits_in_last_byte = 0;
@@ -47,7 +53,7 @@ struct Tuple {
 };
 
 // A list. `tail` is empty for a proper list and holds exactly one term for an improper one.
-// STRING_EXT (a list of small integers) decodes to an ordinary list of integers.
+// A list of small integers that came as a string is an ordinary list of integers.
 struct List {
     std::vector<Term> elements;
     std::vector<Term> tail;
@@ -92,6 +98,8 @@ public:
     bool is_atom(std::string_view name) const noexcept;
     // The n-th element (from 0) of a tuple, or nullptr.
     const Term* element(std::size_t n) const noexcept;
+    // The integer, or nothing when the term is not one in the range of uint64_t.
+    std::optional<std::uint64_t> as_unsigned() const noexcept;
 
     bool operator==(const Term& other) const;
 
@@ -107,7 +115,8 @@ Term tuple(std::vector<Term> elements);
 Term list(std::vector<Term> elements);
 Term map(std::vector<std::pair<std::string_view, Term>> atom_keyed);
 
-// The term as Erlang's shell would print it (atoms quoted where needed, binaries as <<"...">>), cut after `limit` bytes: for error messages and tests.
+// The term as Erlang's shell would print it (atoms quoted where needed, binaries as <<"...">>),
+// cut after `limit` bytes: for error messages and tests.
 std::string to_string(const Term& term, std::size_t limit = 200);
 
 }  // namespace erlang

@@ -1,0 +1,78 @@
+// A connection to a running Erlang node as a hidden C node.
+//
+// libei does what only it knows: the handshake with the cookie. After that the connection carries
+// frames, and they go through the same framing and the same checks as everything else: what the
+// node sends is bounds-checked before anything reads it.
+//
+// One thread uses a connection. The node takes a connection for dead that is silent for about
+// 45 s: receive() answers its ticks, so somebody calls it, or sends, more often than that.
+#pragma once
+
+#include "erlang_port/channel.hpp"
+#include "erlang_port/frame.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace erlang {
+
+struct NodeOptions {
+    std::string node;  // `rabbit@broker-1`; without @ a node of this host
+    std::string cookie;
+    bool long_names = false;  // the cluster's nodes have host names with dots
+    std::chrono::milliseconds timeout{10'000};  // to connect, and for each step after it
+};
+
+class NodeConnection {
+public:
+    // Throws Error (unreachable) that tells apart: the host is unknown, its epmd does not answer, the
+    // node is not running, it does not answer, it refuses us (the cookie).
+    explicit NodeConnection(const NodeOptions& options);
+
+    // The node's full name, as asked for.
+    const std::string& node() const noexcept { return node_; }
+    // Our own pid.
+    const Term& self() const noexcept { return self_; }
+
+    // Evaluates a function in the node. rpc() gives what Erlang's rpc:call/5 gives; call() throws Error
+    // (failed) for {badrpc, Reason}. Both throw when no answer comes in time.
+    Term rpc(const std::string& module, const std::string& function, std::vector<Term> arguments,
+             std::chrono::milliseconds timeout);
+    Term call(const std::string& module, const std::string& function, std::vector<Term> arguments,
+              std::chrono::milliseconds timeout);
+
+    void send(const Term& pid, const Term& message, Clock::time_point deadline);
+
+    // From now on the end of this process of the node counts as the end of the connection.
+    void monitor(const Term& pid, Clock::time_point deadline);
+
+    // The next message to us; as Channel::receive().
+    Channel::Received receive(Clock::time_point deadline);
+
+private:
+    // libei knows the descriptor too, so it has to close it.
+    struct Socket {
+        int fd = -1;
+        ~Socket();
+    };
+
+    void connect(const NodeOptions& options, const std::string& alive, const std::string& host);
+    void send_control(const Term& control, const Term* message, Clock::time_point deadline);
+    std::optional<Channel::Received> read_frame(std::string_view frame);
+    Channel::Received receive_from_node(Clock::time_point deadline);
+
+    std::string node_;
+    Socket socket_;
+    Term self_;
+    Term monitor_reference_;
+    std::optional<Frames> frames_;
+    std::deque<Term> early_;  // messages that came while rpc() waited for its answer
+    std::uint64_t last_call_ = 0;
+    bool closed_ = false;
+};
+
+}  // namespace erlang

@@ -1,0 +1,175 @@
+%% Owns the Mnesia checkpoints of this node's backups.
+%%
+%% A checkpoint outlives whoever asked for it, and while it is active every writer pays for it. So one process
+%% owns them all: it watches the session that each is for, and deactivates it when the session ends
+%% in whatever way, when it is asked to, and when the plugin stops. What an earlier life of the plugin
+%% (or of the node) left behind is deactivated at the start, on all running nodes.
+-module(rabbit_hot_backup_checkpoints).
+
+-behaviour(gen_server).
+
+-export([start_link/0, activate/2, deactivate/1, release/1, active/0]).
+-export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+
+-export_type([name/0, activated/0]).
+
+-type name() :: {rabbit_hot_backup, node(), Unique :: {integer(), integer()}}.
+%% Names the plugin and the node, so that leftovers are known; unique over restarts of the node too.
+
+-type activated() :: #{name := name(),
+                       instant := integer(),
+                       activation_us := non_neg_integer()}.
+%% `instant` is Unix time in microseconds: whatever was committed before it is in the checkpoint.
+
+-type state() :: #{Owner :: pid() => {name(), Monitor :: reference()}}.
+
+%% Activation waits for the transactions in flight, on all nodes that have replicas.
+-define(ACTIVATION, 60000).
+%% How long a node may take to answer when its checkpoints are listed or deactivated.
+-define(ANSWER, 10000).
+
+-spec start_link() -> {ok, pid()} | {error, term()}.
+start_link() ->
+    case gen_server:start_link({local, ?MODULE}, ?MODULE, [], []) of
+        ignore -> {error, ignore};
+        Started -> Started
+    end.
+
+-spec activate(Owner :: pid(), [rabbit_hot_backup_metadata:table()]) ->
+          {ok, activated()} | {error, rabbit_hot_backup_protocol:error()}.
+%% An owner has one checkpoint at a time. It is deactivated at the latest when the owner ends.
+activate(Owner, Tables) ->
+    gen_server:call(?MODULE, {activate, Owner, Tables}, ?ACTIVATION).
+
+-spec deactivate(Owner :: pid()) -> ok.
+%% Also when the owner has none.
+deactivate(Owner) ->
+    gen_server:call(?MODULE, {deactivate, Owner}, ?ACTIVATION).
+
+-spec release(Owner :: pid()) -> ok.
+%% As deactivate/1, without waiting. Everything asked before is done before.
+release(Owner) ->
+    gen_server:cast(?MODULE, {deactivate, Owner}).
+
+-spec active() -> [name()].
+active() ->
+    gen_server:call(?MODULE, active, ?ACTIVATION).
+
+-spec init([]) -> {ok, state(), {continue, reap}}.
+init([]) ->
+    process_flag(trap_exit, true),
+    {ok, #{}, {continue, reap}}.
+
+-spec handle_continue(reap, state()) -> {noreply, state()}.
+handle_continue(reap, State) ->
+    lists:foreach(
+      fun(Name) ->
+              rabbit_hot_backup_compat:log(
+                warning, "deactivating the checkpoint ~tp that was left behind", [Name]),
+              deactivate_everywhere(Name)
+      end, stale(running_nodes())),
+    {noreply, State}.
+
+-spec handle_call(term(), gen_server:from(), state()) -> {reply, term(), state()}.
+handle_call({activate, Owner, _}, _, State) when is_map_key(Owner, State) ->
+    Error = rabbit_hot_backup_protocol:error(
+              busy, "this session has a checkpoint already", [],
+              "End it before another one is begun."),
+    {reply, {error, Error}, State};
+handle_call({activate, Owner, Tables}, _, State) ->
+    case activate_now(Tables) of
+        {ok, #{name := Name} = Activated} ->
+            %% If the owner is gone by now the monitor fires at once.
+            {reply, {ok, Activated}, State#{Owner => {Name, erlang:monitor(process, Owner)}}};
+        {error, Error} ->
+            {reply, {error, Error}, State}
+    end;
+handle_call({deactivate, Owner}, _, State) ->
+    {reply, ok, remove(Owner, State)};
+handle_call(active, _, State) ->
+    {reply, [Name || {Name, _} <- maps:values(State)], State}.
+
+-spec handle_cast({deactivate, pid()}, state()) -> {noreply, state()}.
+handle_cast({deactivate, Owner}, State) ->
+    {noreply, remove(Owner, State)}.
+
+-spec handle_info(term(), state()) -> {noreply, state()}.
+handle_info({'DOWN', _, process, Owner, _}, State) ->
+    {noreply, remove(Owner, State)};
+handle_info(_, State) ->
+    {noreply, State}.
+
+-spec terminate(term(), state()) -> ok.
+terminate(_, State) ->
+    lists:foreach(fun({Name, _}) -> deactivate_everywhere(Name) end, maps:values(State)).
+
+-spec remove(pid(), state()) -> state().
+remove(Owner, State) ->
+    case maps:take(Owner, State) of
+        {{Name, Monitor}, Others} ->
+            erlang:demonitor(Monitor, [flush]),
+            deactivate_everywhere(Name),
+            Others;
+        error ->
+            State
+    end.
+
+-spec activate_now([rabbit_hot_backup_metadata:table()]) ->
+          {ok, activated()} | {error, rabbit_hot_backup_protocol:error()}.
+activate_now(Tables) ->
+    Name = {rabbit_hot_backup, node(), {os:system_time(), erlang:unique_integer()}},
+    Instant = os:system_time(microsecond),
+    Start = erlang:monotonic_time(microsecond),
+    %% `max`: every replica of a table gets a retainer, so the checkpoint outlives another node's end.
+    Arguments = [{name, Name}, {max, Tables}, {ram_overrides_dump, false}],
+    try mnesia:activate_checkpoint(Arguments) of
+        {ok, Name, _Nodes} ->
+            Duration = erlang:monotonic_time(microsecond) - Start,
+            {ok, #{name => Name, instant => Instant, activation_us => Duration}};
+        {error, Reason} ->
+            not_activated(Name, Reason)
+    catch
+        exit:Reason ->
+            not_activated(Name, Reason)
+    end.
+
+-spec not_activated(name(), term()) -> {error, rabbit_hot_backup_protocol:error()}.
+%% Some of the nodes may have activated it.
+not_activated(Name, Reason) ->
+    deactivate_everywhere(Name),
+    {error, rabbit_hot_backup_protocol:error(
+              failed, "Mnesia could not activate a checkpoint: ~tp", [Reason],
+              "Check that the node is running and that all nodes of its cluster answer.")}.
+
+%% ------------------------------------------------------------------
+%% All nodes
+
+-spec deactivate_everywhere(name()) -> ok.
+%% Mnesia's own deactivation goes to the nodes that the local checkpoint knows of. When that is not to be
+%% had, all running nodes are asked; those that know of none answer with an error that is of no interest.
+deactivate_everywhere(Name) ->
+    try mnesia:deactivate_checkpoint(Name) of
+        ok -> ok;
+        {error, _} -> deactivate_on(running_nodes(), Name)
+    catch
+        exit:_ -> deactivate_on(running_nodes(), Name)
+    end.
+
+-spec deactivate_on([node()], name()) -> ok.
+deactivate_on(Nodes, Name) ->
+    _ = rpc:multicall(Nodes, mnesia, deactivate_checkpoint, [Name], ?ANSWER),
+    ok.
+
+-spec stale([node()]) -> [name()].
+stale(Nodes) ->
+    {Lists, _} = rpc:multicall(Nodes, mnesia, system_info, [checkpoints], ?ANSWER),
+    Names = lists:append([List || List <- Lists, is_list(List)]),
+    lists:usort([Name || {rabbit_hot_backup, Node, _} = Name <- Names, Node =:= node()]).
+
+-spec running_nodes() -> [node()].
+%% None when Mnesia does not run here, as on brokers whose metadata is in Khepri.
+running_nodes() ->
+    case mnesia:system_info(is_running) of
+        yes -> mnesia:system_info(running_db_nodes);
+        _ -> []
+    end.

@@ -1,0 +1,590 @@
+%% One conversation with an engine: docs/protocol.md from the plugin's side.
+%%
+%% The session owns the carrier and is always ready to hear: it never sends by itself (the writer does) and does
+%% nothing that takes long (a worker does). It takes the engine's requests one after the other, answers them in
+%% that order, and lets a stream flow as fast as the engine acknowledges. Its one clock (see
+%% patience/1) ends it when the engine is silent although it is the engine's turn.
+%%
+%% When a session ends, everything of it ends: the program, the checkpoint (rabbit_hot_backup_checkpoints
+%% watches), the job (rabbit_hot_backup_jobs watches), the run that feeds the stream. The exit reason
+%% is `{shutdown, Error}`, with the error that the job's history shows.
+-module(rabbit_hot_backup_session).
+
+-behaviour(gen_server).
+
+%% For an engine that attaches from outside.
+-export([attach/1]).
+
+%% For the rest of the plugin.
+-export([start_link/1, request/4, cancel/2]).
+
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+
+-export_type([options/0]).
+
+-type options() :: #{target := rabbit_hot_backup_carrier:target(),
+                     manager => pid()}.
+%% The manager hears `{session_up, Session, Info}` after the hellos; the session ends with it.
+
+%% Each side gives the other this long for its hello.
+-define(GREETING, 10000).
+%% With no common version the engine may read our hello before the connection is closed.
+-define(PARTING, 2000).
+%% A program that is idle is asked this often whether it lives, and may take that long to answer.
+-define(PING_EVERY, 10000).
+-define(PING_ANSWER, 30000).
+%% An engine that works for a job may be deep in a sync of its disk; it reports progress now and then.
+-define(JOB_SILENCE, 10 * 60 * 1000).
+%% An engine conducts: it asks and waits. So this many requests at once are a fault.
+-define(MOST_REQUESTS, 64).
+%% Messages that have arrived and are not looked at. An engine acknowledges what it got, at the most.
+-define(MOST_UNREAD, 1000).
+
+-record(request, {id :: rabbit_hot_backup_protocol:id(),
+                  deadline :: integer(),
+                  operation :: atom() | {unknown, binary()},
+                  arguments :: rabbit_hot_backup_protocol:details()}).
+
+%% The request in hand: what its worker answers goes to the engine.
+-record(work, {request :: #request{},
+               pid :: pid(),
+               monitor :: reference(),
+               timer :: reference()}).
+
+%% A run that feeds the stream.
+-record(run, {pid :: pid(), monitor :: reference()}).
+
+-record(state, {carrier :: rabbit_hot_backup_carrier:carrier(),
+                writer :: rabbit_hot_backup_writer:writer(),
+                manager :: {pid(), reference()} | undefined,
+                phase = greeting :: greeting | open | {parting, rabbit_hot_backup_protocol:error()},
+                %% Requests of the engine.
+                work :: #work{} | undefined,
+                todo = queue:new() :: queue:queue(#request{}),
+                %% Requests of ours.
+                last_id = 0 :: rabbit_hot_backup_protocol:id(),
+                asked = #{} :: #{rabbit_hot_backup_protocol:id() =>
+                                     {Operation :: atom(), gen_server:from() | nobody,
+                                      Timer :: reference()}},
+                %% What the engine holds.
+                job :: rabbit_hot_backup_jobs:id() | undefined,
+                checkpoint :: rabbit_hot_backup_metadata:checkpoint() | undefined,
+                stream :: rabbit_hot_backup_stream:stream() | undefined,
+                run :: #run{} | undefined,
+                %% The clock.
+                mode :: atom(),
+                heard = 0 :: integer(),
+                timer :: reference() | undefined}).
+
+%% ------------------------------------------------------------------
+
+-spec attach(pid()) -> {ok, pid()} | {error, rabbit_hot_backup_protocol:error()}.
+%% Called by RPC from an engine that has connected as a hidden node. The pid is its own.
+attach(Pid) when is_pid(Pid) ->
+    try
+        rabbit_hot_backup_session_sup:start_session(#{target => {distribution, Pid}})
+    catch
+        exit:{Reason, _} when Reason =:= noproc; Reason =:= shutdown ->
+            {error, rabbit_hot_backup_protocol:error(
+                      failed, "the plugin rabbitmq_hot_backup does not run on ~ts", [node()],
+                      "Enable it: rabbitmq-plugins enable rabbitmq_hot_backup.")}
+    end.
+
+-spec start_link(options()) -> {ok, pid()} | {error, term()}.
+start_link(Options) ->
+    case gen_server:start_link(?MODULE, Options, []) of
+        ignore -> {error, ignore};
+        Started -> Started
+    end.
+
+-spec request(pid(), atom(), rabbit_hot_backup_protocol:details(), pos_integer()) ->
+          {ok, rabbit_hot_backup_protocol:details()} | {error, rabbit_hot_backup_protocol:error()}.
+%% Asks the engine and waits for its answer. An engine that does not answer in time loses its session.
+request(Session, Operation, Arguments, Milliseconds) ->
+    try
+        gen_server:call(Session, {request, Operation, Arguments, Milliseconds}, infinity)
+    catch
+        exit:{{shutdown, #{code := _} = Error}, _} -> {error, Error};
+        exit:{_, _} -> {error, rabbit_hot_backup_protocol:error(failed, "the session has ended")}
+    end.
+
+-spec cancel(pid(), rabbit_hot_backup_jobs:id()) -> ok.
+%% Asks the engine to give up a job.
+cancel(Session, Job) ->
+    gen_server:cast(Session, {cancel, Job}).
+
+%% ------------------------------------------------------------------
+
+-spec init(options()) -> {ok, #state{}} | {stop, {shutdown, rabbit_hot_backup_protocol:error()}}.
+init(#{target := Target} = Options) ->
+    process_flag(trap_exit, true),
+    case rabbit_hot_backup_carrier:open(Target) of
+        {ok, Carrier} ->
+            Manager = case Options of
+                          #{manager := Pid} -> {Pid, erlang:monitor(process, Pid)};
+                          _ -> undefined
+                      end,
+            {ok, watch(#state{carrier = Carrier,
+                              writer = rabbit_hot_backup_writer:start_link(Carrier),
+                              manager = Manager})};
+        {error, Error} ->
+            {stop, {shutdown, Error}}
+    end.
+
+-spec handle_call(term(), gen_server:from(), #state{}) ->
+          {noreply, #state{}} | {reply, term(), #state{}} | {stop, term(), #state{}}.
+handle_call({request, Operation, Arguments, Milliseconds}, From, #state{phase = open} = State) ->
+    noreply(fun() -> ask(Operation, Arguments, Milliseconds, From, State) end, State);
+handle_call({request, _, _, _}, _, State) ->
+    {reply, {error, rabbit_hot_backup_protocol:error(failed, "the program is not ready yet")},
+     State};
+handle_call({hand_over, Run, What}, From, #state{run = #run{pid = Run}} = State) ->
+    noreply(fun() -> feed(What, From, State) end, State);
+handle_call({hand_over, _, _}, _, State) ->
+    {reply, {error, ended}, State}.
+
+-spec handle_cast(term(), #state{}) -> {noreply, #state{}} | {stop, term(), #state{}}.
+handle_cast({hand_over, Run, What}, #state{run = #run{pid = Run}} = State) ->
+    noreply(fun() -> feed(What, nobody, State) end, State);
+handle_cast({hand_over, _, _}, State) ->
+    {noreply, State};
+handle_cast({cancel, Job}, State) ->
+    noreply(fun() -> send({notice, cancel, #{job => Job}}, State) end, State).
+
+-spec handle_info(term(), #state{}) -> {noreply, #state{}} | {stop, term(), #state{}}.
+handle_info({timeout, Timer, patience}, #state{timer = Timer} = State) ->
+    noreply(fun() -> lose_patience(State#state{timer = undefined}) end, State);
+handle_info({timeout, Timer, work}, #state{work = #work{timer = Timer}} = State) ->
+    noreply(fun() -> give_up_work(State) end, State);
+handle_info({timeout, Timer, {asked, Id}}, State) ->
+    noreply(fun() -> unanswered(Id, Timer, State) end, State);
+handle_info({timeout, Timer, _}, State) when is_reference(Timer) ->
+    {noreply, State};
+handle_info({'DOWN', Monitor, process, _, Reason}, #state{work = #work{monitor = Monitor}} = State) ->
+    noreply(fun() -> worked(Reason, State) end, State);
+handle_info({'DOWN', Monitor, process, _, Reason}, #state{run = #run{monitor = Monitor}} = State) ->
+    noreply(fun() -> ran(Reason, State) end, State);
+handle_info({'DOWN', Monitor, process, _, _}, #state{manager = {_, Monitor}} = State) ->
+    {stop, shutdown, State};
+handle_info({'EXIT', Pid, Reason}, State) when is_pid(Pid) ->
+    %% Linked are the supervisor, which gen_server looks after, and the writer.
+    {stop, Reason, State};
+handle_info(Message, State) ->
+    noreply(fun() -> hear(rabbit_hot_backup_carrier:received(Message, State#state.carrier), State)
+            end, State).
+
+-spec terminate(term(), #state{}) -> ok.
+%% A program that misbehaved is killed. One that may go gets time to clean up.
+terminate(Reason, #state{carrier = Carrier} = State) ->
+    _ = stop_run(State),
+    case State#state.work of
+        #work{pid = Worker} -> exit(Worker, kill);
+        undefined -> ok
+    end,
+    How = case Reason of
+              {shutdown, #{code := _}} -> kill;
+              _ -> leave
+          end,
+    rabbit_hot_backup_carrier:close(Carrier, How).
+
+-spec noreply(fun(() -> #state{}), #state{}) -> {noreply, #state{}} | {stop, term(), #state{}}.
+%% Every step of the session goes through here: whatever finds that the session cannot go on throws its error.
+noreply(Step, State) ->
+    try
+        {noreply, watch(Step())}
+    catch
+        throw:{end_session, #{code := _} = Error} -> {stop, {shutdown, Error}, State}
+    end.
+
+-spec end_session(rabbit_hot_backup_protocol:error()) -> no_return().
+end_session(Error) ->
+    throw({end_session, Error}).
+
+-spec end_session(rabbit_hot_backup_protocol:error_code(), io:format(), [term()]) -> no_return().
+end_session(Code, Format, Arguments) ->
+    end_session(rabbit_hot_backup_protocol:error(Code, Format, Arguments)).
+
+-spec send(rabbit_hot_backup_protocol:message(), #state{}) -> #state{}.
+send(Message, #state{writer = Writer} = State) ->
+    case rabbit_hot_backup_writer:send(Writer, Message) of
+        ok -> State;
+        {error, flooded} ->
+            end_session(failed, "the program asks and does not read the answers", [])
+    end.
+
+%% ------------------------------------------------------------------
+%% Hearing
+
+-spec hear(term(), #state{}) -> #state{}.
+hear({messages, Messages, Carrier}, State) ->
+    case process_info(self(), message_queue_len) of
+        {message_queue_len, Length} when Length > ?MOST_UNREAD ->
+            end_session(failed, "the program sends more than can be read", []);
+        _ ->
+            lists:foldl(fun message/2, State#state{carrier = Carrier}, Messages)
+    end;
+hear({closed, _}, #state{phase = {parting, Error}}) ->
+    end_session(Error);
+hear({closed, Error}, _) ->
+    end_session(Error);
+hear({broken, Error}, _) ->
+    end_session(Error);
+hear(ignored, State) ->
+    State.
+
+-spec message(rabbit_hot_backup_protocol:incoming(), #state{}) -> #state{}.
+message({hello, Versions, Info}, #state{phase = greeting} = State) ->
+    Greeted = send({hello, rabbit_hot_backup_protocol:versions(), rabbit_hot_backup_describe:info()},
+                   State),
+    case rabbit_hot_backup_protocol:agree(Versions) of
+        {ok, _} ->
+            case State#state.manager of
+                {Manager, _} -> Manager ! {session_up, self(), Info};
+                undefined -> ok
+            end,
+            heard(Greeted#state{phase = open});
+        {error, Error} ->
+            Greeted#state{phase = {parting, Error}}
+    end;
+message(_, #state{phase = {parting, _}} = State) ->
+    State;
+message(Message, #state{phase = Phase}) when Phase =:= greeting; element(1, Message) =:= hello ->
+    end_session(failed, "the program sent a ~ts when the protocol does not have it",
+                [element(1, Message)]);
+message({ack, Stream, Sequence}, State) ->
+    acknowledged(Stream, Sequence, State);
+message({request, Id, Milliseconds, Operation, Arguments}, State) ->
+    Request = #request{id = Id, deadline = now_ms() + Milliseconds,
+                       operation = Operation, arguments = Arguments},
+    take_request(Request, alive(State));
+message({reply, Id, Outcome, Details}, State) ->
+    answered(Id, Outcome, Details, alive(State));
+message({notice, progress, Details}, State) ->
+    progressed(Details, alive(State));
+message({notice, _, _}, State) ->
+    alive(State).
+
+-spec progressed(rabbit_hot_backup_protocol:details(), #state{}) -> #state{}.
+progressed(#{job := Job, phase := Phase, done := Done, total := Total}, #state{job = Job} = State)
+  when is_binary(Phase), is_integer(Done), is_integer(Total) ->
+    ok = rabbit_hot_backup_jobs:progress(self(), Job,
+                                         #{phase => Phase, progress => {Done, Total}}),
+    State;
+progressed(_, State) ->
+    State.
+
+%% ------------------------------------------------------------------
+%% Requests of ours
+
+-spec ask(atom(), rabbit_hot_backup_protocol:details(), pos_integer(),
+          gen_server:from() | nobody, #state{}) -> #state{}.
+ask(Operation, Arguments, Milliseconds, From, #state{last_id = Last, asked = Asked} = State) ->
+    Id = Last + 1,
+    Timer = erlang:start_timer(Milliseconds, self(), {asked, Id}),
+    send({request, Id, Milliseconds, Operation, Arguments},
+         State#state{last_id = Id, asked = Asked#{Id => {Operation, From, Timer}}}).
+
+-spec answered(rabbit_hot_backup_protocol:id(), ok | error, map(), #state{}) -> #state{}.
+%% An answer that came too late finds nobody.
+answered(Id, Outcome, Details, #state{asked = Asked} = State) ->
+    case maps:take(Id, Asked) of
+        {{_, From, Timer}, Others} ->
+            _ = erlang:cancel_timer(Timer),
+            tell(From, {Outcome, Details}),
+            State#state{asked = Others};
+        error ->
+            State
+    end.
+
+-spec unanswered(rabbit_hot_backup_protocol:id(), reference(), #state{}) -> #state{}.
+%% While a job runs the engine may be busy; whether it still gets on is for patience/1 to judge.
+unanswered(Id, Timer, #state{asked = Asked, job = Job} = State) ->
+    case Asked of
+        #{Id := {Operation, From, Timer}} ->
+            Error = rabbit_hot_backup_protocol:error(
+                      stalled, "the program did not answer a ~ts in time", [Operation],
+                      "Look at the program's process, and at the disk that the repository is on."),
+            tell(From, {error, Error}),
+            case Job of
+                undefined -> end_session(Error);
+                _ -> State#state{asked = maps:remove(Id, Asked)}
+            end;
+        _ ->
+            State
+    end.
+
+-spec tell(gen_server:from() | nobody, term()) -> ok.
+tell(nobody, _) -> ok;
+tell(From, Answer) -> gen_server:reply(From, Answer).
+
+%% ------------------------------------------------------------------
+%% Requests of the engine
+
+-spec take_request(#request{}, #state{}) -> #state{}.
+take_request(#request{id = Id} = Request, #state{todo = Todo, work = Work} = State) ->
+    Open = [Other || #request{id = Other} <- queue:to_list(Todo)]
+        ++ [Other || #work{request = #request{id = Other}} <- [Work]],
+    case lists:member(Id, Open) of
+        true -> end_session(failed, "the program used the request number ~b twice", [Id]);
+        false when length(Open) >= ?MOST_REQUESTS ->
+            end_session(failed, "the program has more than ~b requests open", [?MOST_REQUESTS]);
+        false -> work(State#state{todo = queue:in(Request, Todo)})
+    end.
+
+-spec work(#state{}) -> #state{}.
+%% The next request, if none is in hand. What is too late already is dropped.
+work(#state{work = undefined, todo = Todo} = State) ->
+    case queue:out(Todo) of
+        {{value, #request{deadline = Deadline} = Request}, Others} ->
+            Next = State#state{todo = Others},
+            case now_ms() =< Deadline of
+                true -> work(operate(Request, Next));
+                false -> work(Next)
+            end;
+        {empty, _} ->
+            State
+    end;
+work(State) ->
+    State.
+
+-spec operate(#request{}, #state{}) -> #state{}.
+operate(#request{operation = Operation, arguments = Arguments} = Request, State) ->
+    case rabbit_hot_backup_operations:plan(Operation, Arguments, self()) of
+        {later, Fun} -> start_work(Fun, Request, State);
+        {now, Answer} -> answer(Request, Answer, State);
+        {stream, Stream} -> start_stream(Stream, Request, State);
+        {end_checkpoint, Fun} ->
+            Error = rabbit_hot_backup_protocol:error(
+                      cancelled, "the checkpoint was ended before its stream was complete"),
+            start_work(Fun, Request, end_stream(Error, State))
+    end.
+
+-spec answer(#request{}, rabbit_hot_backup_operations:answer(), #state{}) -> #state{}.
+answer(#request{id = Id}, {ok, Result, Changes}, State) ->
+    send({reply, Id, ok, Result}, heard(maps:fold(fun change/3, State, Changes)));
+answer(#request{id = Id}, {error, Error}, State) ->
+    send({reply, Id, error, Error}, heard(State)).
+
+-spec change(atom(), term(), #state{}) -> #state{}.
+change(job, Job, State) -> State#state{job = Job};
+change(checkpoint, Checkpoint, State) -> State#state{checkpoint = Checkpoint}.
+
+-spec start_work(fun(() -> rabbit_hot_backup_operations:answer()), #request{}, #state{}) ->
+          #state{}.
+start_work(Fun, #request{deadline = Deadline} = Request, State) ->
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({answer, Fun()}) end),
+    Timer = erlang:start_timer(max(0, Deadline - now_ms()), self(), work),
+    State#state{work = #work{request = Request, pid = Pid, monitor = Monitor, timer = Timer}}.
+
+-spec worked(term(), #state{}) -> #state{}.
+worked(Reason, #state{work = #work{request = Request, timer = Timer}} = State) ->
+    _ = erlang:cancel_timer(Timer),
+    Answer = case Reason of
+                 {answer, Given} -> Given;
+                 _ -> {error, rabbit_hot_backup_protocol:error(
+                                failed, "the plugin could not do it: ~tp", [Reason])}
+             end,
+    work(answer(Request, Answer, State#state{work = undefined})).
+
+-spec give_up_work(#state{}) -> #state{}.
+%% The deadline has passed: nobody waits for the answer. A checkpoint that is activated nevertheless
+%% would be nobody's.
+give_up_work(#state{work = #work{request = #request{operation = Operation}, pid = Pid,
+                                 monitor = Monitor}} = State) ->
+    erlang:demonitor(Monitor, [flush]),
+    exit(Pid, kill),
+    case Operation of
+        checkpoint_begin when State#state.checkpoint =:= undefined ->
+            rabbit_hot_backup_checkpoints:release(self());
+        _ -> ok
+    end,
+    work(heard(State#state{work = undefined})).
+
+%% ------------------------------------------------------------------
+%% The stream
+
+-spec start_stream(rabbit_hot_backup_protocol:stream_id(), #request{}, #state{}) -> #state{}.
+start_stream(_, Request, #state{checkpoint = undefined} = State) ->
+    answer(Request, {error, rabbit_hot_backup_protocol:error(
+                              failed, "there is no checkpoint to stream")}, State);
+start_stream(Id, Request, #state{checkpoint = Checkpoint, stream = Stream} = State) ->
+    case Stream =:= undefined orelse rabbit_hot_backup_stream:is_ended(Stream) of
+        true ->
+            start_run(Id, Checkpoint, answer(Request, {ok, #{}, #{}}, stop_run(State)));
+        false ->
+            answer(Request, {error, rabbit_hot_backup_protocol:error(
+                                      busy, "the checkpoint is being streamed already")}, State)
+    end.
+
+-spec start_run(rabbit_hot_backup_protocol:stream_id(), rabbit_hot_backup_metadata:checkpoint(),
+                #state{}) -> #state{}.
+start_run(Id, Checkpoint, State) ->
+    {Pid, Monitor} = rabbit_hot_backup_operations:start_run(Checkpoint, self()),
+    State#state{stream = rabbit_hot_backup_stream:new(Id),
+                run = #run{pid = Pid, monitor = Monitor}}.
+
+-spec feed(rabbit_hot_backup_metadata:delivery(), gen_server:from() | nobody, #state{}) ->
+          #state{}.
+feed({payload, Payload, Items}, From, #state{stream = Stream} = State) ->
+    flow(State#state{stream = rabbit_hot_backup_stream:add(Payload, Items, From, Stream)});
+feed(complete, From, #state{stream = Stream} = State) ->
+    tell(From, ok),
+    complete(flow(State#state{stream = rabbit_hot_backup_stream:finish(Stream)})).
+
+-spec flow(#state{}) -> #state{}.
+%% Sends what the window allows; whose payload has left may bring the next one.
+flow(#state{stream = Stream} = State) ->
+    {Messages, Left, Flushed} = rabbit_hot_backup_stream:flush(Stream),
+    Sent = lists:foldl(fun send/2, State#state{stream = Flushed}, Messages),
+    lists:foreach(fun(From) -> tell(From, ok) end, Left),
+    Sent.
+
+-spec acknowledged(rabbit_hot_backup_protocol:stream_id(), rabbit_hot_backup_protocol:sequence(),
+                   #state{}) -> #state{}.
+%% An acknowledgement of a stream that is over means nothing any more.
+acknowledged(Id, Sequence, #state{stream = Stream} = State) when Stream =/= undefined ->
+    case rabbit_hot_backup_stream:id(Stream) of
+        Id ->
+            Before = rabbit_hot_backup_stream:outstanding(Stream),
+            case rabbit_hot_backup_stream:acknowledge(Sequence, Stream) of
+                {ok, Acknowledged} ->
+                    Flowing = flow(State#state{stream = Acknowledged}),
+                    case rabbit_hot_backup_stream:outstanding(Acknowledged) < Before of
+                        true -> heard(complete(Flowing));
+                        false -> Flowing
+                    end;
+                {error, Error} ->
+                    end_session(Error)
+            end;
+        _ ->
+            State
+    end;
+acknowledged(_, _, State) ->
+    State.
+
+-spec complete(#state{}) -> #state{}.
+complete(#state{stream = Stream} = State) ->
+    case rabbit_hot_backup_stream:is_complete(Stream) of
+        true -> State#state{stream = undefined};
+        false -> State
+    end.
+
+-spec ran(term(), #state{}) -> #state{}.
+%% The run's process is over. When it gave everything, the last delivery says so: it comes from another process of
+%% the run, and need not be here yet.
+ran(Reason, State) ->
+    Ran = State#state{run = undefined},
+    case Reason of
+        complete -> State;
+        {failed, Error} -> end_stream(Error, Ran);
+        _ -> end_stream(rabbit_hot_backup_protocol:error(
+                          failed, "reading the checkpoint failed: ~tp", [Reason]), Ran)
+    end.
+
+-spec end_stream(rabbit_hot_backup_protocol:error(), #state{}) -> #state{}.
+%% Tells the engine, unless it has got everything.
+end_stream(Error, #state{stream = Stream} = State) when Stream =/= undefined ->
+    Stopped = stop_run(State),
+    case rabbit_hot_backup_stream:is_ended(Stream) of
+        true -> Stopped;
+        false -> send({stream_abort, rabbit_hot_backup_stream:id(Stream), Error}, Stopped)
+    end;
+end_stream(_, State) ->
+    stop_run(State).
+
+-spec stop_run(#state{}) -> #state{}.
+%% The process that the run has in a call of ours gets an answer, which makes it give up.
+stop_run(#state{stream = Stream, run = Run} = State) ->
+    case Run of
+        #run{pid = Pid, monitor = Monitor} ->
+            erlang:demonitor(Monitor, [flush]),
+            exit(Pid, kill);
+        undefined -> true
+    end,
+    _ = [tell(From, {error, ended})
+         || Stream =/= undefined, From <- rabbit_hot_backup_stream:waiting(Stream)],
+    State#state{stream = undefined, run = undefined}.
+
+%% ------------------------------------------------------------------
+%% The clock
+
+-spec patience(#state{}) -> {Mode :: atom(), Milliseconds :: non_neg_integer() | infinity}.
+%% How long the engine may be silent now. Its turn is whenever we do nothing that it waits for.
+patience(#state{phase = greeting}) -> {greeting, ?GREETING};
+patience(#state{phase = {parting, _}}) -> {parting, ?PARTING};
+patience(#state{work = #work{}}) -> {working, infinity};
+patience(#state{stream = Stream} = State) when Stream =/= undefined ->
+    case rabbit_hot_backup_stream:outstanding(Stream) of
+        0 when State#state.run =/= undefined -> {working, infinity};
+        _ -> {streaming, stall_timeout()}
+    end;
+patience(#state{checkpoint = Checkpoint}) when Checkpoint =/= undefined ->
+    {holding, stall_timeout()};
+patience(#state{job = Job}) when Job =/= undefined -> {job, ?JOB_SILENCE};
+patience(#state{asked = Asked}) when map_size(Asked) > 0 -> {asking, infinity};
+patience(#state{manager = undefined}) -> {attached, infinity};
+patience(_) -> {idle, ?PING_EVERY}.
+
+-spec stall_timeout() -> pos_integer().
+stall_timeout() ->
+    {ok, Milliseconds} = application:get_env(rabbitmq_hot_backup, stall_timeout),
+    Milliseconds.
+
+-spec watch(#state{}) -> #state{}.
+%% Sets the clock anew when it is about something else than before. Within a mode a sign of life only
+%% moves `heard`: the timer looks at it when it fires.
+watch(#state{mode = Mode, timer = Timer} = State) ->
+    case patience(State) of
+        {Mode, _} when Timer =/= undefined; Mode =:= working; Mode =:= asking; Mode =:= attached ->
+            State;
+        {New, Milliseconds} ->
+            _ = [erlang:cancel_timer(Timer) || Timer =/= undefined],
+            wind(Milliseconds, heard(State#state{mode = New, timer = undefined}))
+    end.
+
+-spec wind(non_neg_integer() | infinity, #state{}) -> #state{}.
+wind(infinity, State) -> State;
+wind(Milliseconds, State) ->
+    State#state{timer = erlang:start_timer(Milliseconds, self(), patience)}.
+
+-spec heard(#state{}) -> #state{}.
+heard(State) ->
+    State#state{heard = now_ms()}.
+
+-spec alive(#state{}) -> #state{}.
+%% The engine has sent something. While data is on its way only acknowledgements count.
+alive(#state{mode = streaming} = State) -> State;
+alive(State) -> heard(State).
+
+-spec lose_patience(#state{}) -> #state{}.
+lose_patience(#state{heard = Heard} = State) ->
+    {Mode, Milliseconds} = patience(State),
+    case Heard + Milliseconds - now_ms() of
+        Left when Left > 0 -> wind(Left, State);
+        _ -> silent(Mode, Milliseconds, State)
+    end.
+
+-spec silent(atom(), pos_integer(), #state{}) -> #state{}.
+silent(idle, _, State) ->
+    ask(ping, #{}, ?PING_ANSWER, nobody, State);
+silent(parting, _, #state{phase = {parting, Error}}) ->
+    end_session(Error);
+silent(greeting, Milliseconds, _) ->
+    end_session(rabbit_hot_backup_protocol:error(
+                  failed, "the program did not say hello within ~b s", [Milliseconds div 1000],
+                  "Check that the setting `executable` of rabbitmq_hot_backup names the program "
+                  "rabbitmq-hot-backup."));
+silent(streaming, Milliseconds, _) ->
+    stalled("nothing was acknowledged for ~b s", Milliseconds);
+silent(_, Milliseconds, _) ->
+    stalled("the program was silent for ~b s", Milliseconds).
+
+-spec stalled(string(), pos_integer()) -> no_return().
+stalled(Format, Milliseconds) ->
+    end_session(rabbit_hot_backup_protocol:error(
+                  stalled, Format, [Milliseconds div 1000],
+                  "Look at the program's process, and at the disk that the repository is on.")).
+
+-spec now_ms() -> integer().
+now_ms() ->
+    erlang:monotonic_time(millisecond).

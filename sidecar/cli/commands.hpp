@@ -1,0 +1,26 @@
+// The commands, one function each. They throw Error; what they return is the exit code of a run
+// that did what was asked.
+#pragma once
+
+#include "sidecar/cli/arguments.hpp"
+#include "sidecar/cli/exit_code.hpp"
+#include "sidecar/cli/output.hpp"
+#include "sidecar/repository/manifest.hpp"
+
+#include <string>
+
+namespace hot_backup {
+
+ExitCode create_command(const Arguments& arguments, Output& output);
+ExitCode list_command(const Arguments& arguments, Output& output);
+ExitCode show_command(const Arguments& arguments, Output& output);
+ExitCode verify_command(const Arguments& arguments, Output& output);
+ExitCode definitions_command(const Arguments& arguments, Output& output);
+ExitCode delete_command(const Arguments& arguments, Output& output);
+
+// What create, list and show say of a backup with --json.
+OrderedJson to_json(const std::string& backup_id, const Summary& summary);
+// "3 vhosts, 12 queues, ...": what it holds, for people.
+std::string describe_counts(const Counts& counts);
+
+}  // namespace hot_backup

@@ -1,0 +1,44 @@
+#include "erlang_port/cookie.hpp"
+#include "erlang_port/node_channel.hpp"
+#include "sidecar/cli/commands.hpp"
+#include "sidecar/engine/backup.hpp"
+#include "sidecar/engine/interrupt.hpp"
+
+#include <memory>
+
+namespace hot_backup {
+namespace {
+
+double seconds_between(Timestamp begin, Timestamp end) {
+    return std::chrono::duration<double>(end - begin).count();
+}
+
+}  // namespace
+
+ExitCode create_command(const Arguments& arguments, Output& output) {
+    erlang::NodeOptions node;
+    node.node = arguments.node;
+    node.long_names = arguments.long_names;
+    node.cookie = erlang::find_cookie(arguments.cookie_file);
+    Broker broker(std::make_unique<erlang::NodeChannel>(node));
+    broker.on_interrupt(throw_if_interrupted);
+
+    const auto result = back_up(broker, posix_file_system(), {arguments.repository, std::nullopt},
+                                [&](std::string_view phase, std::uint64_t done,
+                                    std::uint64_t total) { output.progress(phase, done, total); });
+
+    const auto& summary = result.summary;
+    output.line("backup " + result.id + " of " + summary.node);
+    output.line("  " + describe_counts(summary.counts));
+    output.line("  " + format_bytes(summary.bytes) + " in " + std::to_string(summary.files) +
+                " files, " + format_duration(seconds_between(summary.started, summary.finished)));
+    for (const auto& warning : result.warnings) {
+        output.line("WARNING: " + printable(warning));
+    }
+    auto json = to_json(result.id, summary);
+    json["warnings"] = result.warnings;
+    output.summary(std::move(json));
+    return exit_done;
+}
+
+}  // namespace hot_backup

@@ -1,0 +1,64 @@
+// rabbitmq-hot-backup: the command line, and the port program that the plugin starts.
+#include "sidecar/cli/commands.hpp"
+#include "sidecar/engine/interrupt.hpp"
+#include "sidecar/engine/port_program.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <string_view>
+
+namespace hot_backup {
+namespace {
+
+ExitCode run(const Arguments& arguments, Output& output) {
+    switch (arguments.command) {
+        case Arguments::Command::create:
+            return create_command(arguments, output);
+        case Arguments::Command::list:
+            return list_command(arguments, output);
+        case Arguments::Command::show:
+            return show_command(arguments, output);
+        case Arguments::Command::verify:
+            return verify_command(arguments, output);
+        case Arguments::Command::definitions:
+            return definitions_command(arguments, output);
+        case Arguments::Command::remove:
+            return delete_command(arguments, output);
+        case Arguments::Command::port:
+            run_port_program(posix_file_system());
+            return exit_done;
+    }
+    return exit_usage;
+}
+
+ExitCode run_command_line(int argc, const char* const* argv) {
+    // Asked for before the arguments are read, so that a wrong one is reported in the form that was
+    // asked for.
+    const bool json = std::any_of(argv + 1, argv + argc,
+                                  [](std::string_view argument) { return argument == "--json"; });
+    Output output(json);
+    try {
+        const auto arguments = parse_arguments(argc, argv);
+        if (!arguments) {
+            return exit_done;
+        }
+        const auto code = run(*arguments, output);
+        output.finish();
+        return code;
+    } catch (const Error& error) {
+        output.error(error);
+        return exit_code(error.code());
+    } catch (const std::exception& error) {
+        output.error(Error(ErrorCode::failed, std::string("unexpected: ") + error.what(),
+                           "Please report this."));
+        return exit_failed;
+    }
+}
+
+}  // namespace
+}  // namespace hot_backup
+
+int main(int argc, char** argv) {
+    hot_backup::catch_signals();
+    return hot_backup::run_command_line(argc, argv);
+}

@@ -1,0 +1,138 @@
+#include "sidecar/cli/output.hpp"
+
+#include "sidecar/cli/exit_code.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+
+namespace hot_backup {
+
+Output::Output(bool json) : json_(json), terminal_(!json && ::isatty(STDERR_FILENO) == 1) {}
+
+void Output::progress(std::string_view phase, std::uint64_t done, std::uint64_t total) {
+    if (json_) {
+        OrderedJson status{{"message_type", "status"}, {"phase", phase}, {"bytes_done", done}};
+        if (total > 0) {
+            status["bytes_total"] = total;
+        }
+        std::cout << to_line(status) << '\n' << std::flush;
+    } else if (terminal_) {
+        std::cerr << "\r\033[K" << phase << ": " << format_bytes(done);
+        if (total > 0) {
+            std::cerr << " of " << format_bytes(total) << " (" << done * 100 / total << " %)";
+        }
+        std::cerr << std::flush;
+        progress_shown_ = true;
+    }
+}
+
+void Output::line(std::string_view text) {
+    if (!json_) {
+        clear_progress();
+        std::cout << text << '\n';
+    }
+}
+
+void Output::summary(OrderedJson object) {
+    OrderedJson typed{{"message_type", "summary"}};
+    typed.update(object);
+    message(typed);
+}
+
+void Output::message(const OrderedJson& object) {
+    if (json_) {
+        std::cout << to_line(object) << '\n';
+    }
+}
+
+void Output::error(const Error& error) {
+    if (json_) {
+        std::cout << to_line(OrderedJson{{"message_type", "error"},
+                                         {"exit_code", int{exit_code(error.code())}},
+                                         {"message", error.what()},
+                                         {"hint", error.hint()}})
+                  << '\n'
+                  << std::flush;
+        return;
+    }
+    clear_progress();
+    std::cout << std::flush;
+    std::cerr << "ERROR: " << printable(error.what()) << '\n';
+    if (!error.hint().empty()) {
+        std::cerr << "HINT: " << printable(error.hint()) << '\n';
+    }
+}
+
+void Output::finish() {
+    if (!std::cout.flush()) {
+        throw Error(ErrorCode::failed, "cannot write to standard output",
+                    "Check that the disk or the program it goes to takes all of it.");
+    }
+}
+
+void Output::clear_progress() {
+    if (progress_shown_) {
+        std::cerr << "\r\033[K" << std::flush;
+        progress_shown_ = false;
+    }
+}
+
+std::string format_bytes(std::uint64_t bytes) {
+    constexpr std::array units{"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+    if (bytes < 1000) {
+        return std::to_string(bytes) + " B";
+    }
+    double value = static_cast<double>(bytes);
+    std::size_t unit = 0;
+    while (value >= 999.95 && unit + 1 < units.size()) {
+        value /= 1000;
+        ++unit;
+    }
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%.1f %s", value, units[unit]);
+    return text.data();
+}
+
+std::string format_duration(double seconds) {
+    std::array<char, 48> text{};
+    if (seconds < 0.9995) {
+        std::snprintf(text.data(), text.size(), "%.0f ms", seconds * 1000);
+    } else if (seconds < 59.95) {
+        std::snprintf(text.data(), text.size(), "%.1f s", seconds);
+    } else {
+        const auto whole = std::lround(seconds);
+        std::snprintf(text.data(), text.size(), "%ld min %ld s", whole / 60, whole % 60);
+    }
+    return text.data();
+}
+
+std::string pad(std::string_view text, std::size_t width) {
+    std::size_t columns = 0;
+    for (const char byte : text) {
+        columns += (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
+    }
+    std::string padded(text);
+    padded.append(width > columns ? width - columns : 0, ' ');
+    return padded;
+}
+
+std::string printable(std::string_view text) {
+    std::string result;
+    for (const char byte : text) {
+        const auto code = static_cast<unsigned char>(byte);
+        if (code < 0x20 || code == 0x7F) {
+            std::array<char, 8> escaped{};
+            std::snprintf(escaped.data(), escaped.size(), "\\x%02x", static_cast<unsigned>(code));
+            result += escaped.data();
+        } else {
+            result += byte;
+        }
+    }
+    return result;
+}
+
+}  // namespace hot_backup

@@ -1,0 +1,54 @@
+// What the operator sees: lines and a progress line on a terminal, or JSON lines for programs.
+//
+// Results go to standard output; errors, and the progress line, to standard error. With --json
+// everything, errors too, is one JSON object a line on standard output, told apart by
+// "message_type": "status", "summary" or "error".
+#pragma once
+
+#include "erlang_port/error.hpp"
+#include "sidecar/json.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace hot_backup {
+
+class Output {
+public:
+    explicit Output(bool json);
+
+    bool json() const noexcept { return json_; }
+
+    // How far the work is; `total` is 0 when unknown. Rate-limit the calls: each is a write.
+    void progress(std::string_view phase, std::uint64_t done, std::uint64_t total);
+    // A line for people; nothing with --json.
+    void line(std::string_view text);
+    // A line for programs; nothing without --json. Adds "message_type":"summary".
+    void summary(OrderedJson object);
+    // The same for an object that has its "message_type".
+    void message(const OrderedJson& object);
+    void error(const Error& error);
+
+    // Flushes standard output and throws when what was printed did not arrive (a full disk, a
+    // closed pipe).
+    void finish();
+
+private:
+    void clear_progress();
+
+    bool json_;
+    bool terminal_;
+    bool progress_shown_ = false;
+};
+
+// "41.2 MB", "812 B": powers of 1,000, at most four digits.
+std::string format_bytes(std::uint64_t bytes);
+// "850 ms", "1.3 s", "2 min 5 s".
+std::string format_duration(double seconds);
+// Pads with spaces to `width` columns, counting code points of UTF-8.
+std::string pad(std::string_view text, std::size_t width);
+// The text with control characters escaped: names may hold what would confuse a terminal.
+std::string printable(std::string_view text);
+
+}  // namespace hot_backup

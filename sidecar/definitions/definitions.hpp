@@ -1,0 +1,39 @@
+// Portable definitions JSON from a snapshot, offline: what `rabbitmqctl export_definitions` would
+// have written at the instant of the backup, in the form that `rabbitmqctl import_definitions`
+// accepts.
+//
+// It differs from the broker's own export on purpose in this:
+// - exclusive and non-durable queues and exchanges, and the bindings from or to them, are left out:
+// they end with their
+//   connection or their node;
+// - property lists (limits, parameter values) are always objects, where the broker's encoders
+// differ among
+//   versions;
+// - what the broker keeps for itself among parameters is left out: no broker takes it back.
+#pragma once
+
+#include "sidecar/definitions/snapshot_reader.hpp"
+
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+
+namespace hot_backup {
+
+struct DefinitionsHeader {
+    std::string rabbitmq_version;  // of the node
+};
+
+struct DefinitionsReport {
+    // Strings with bytes that are not UTF-8, which JSON cannot hold: each such byte became U+FFFD.
+    std::uint64_t replaced_strings = 0;
+};
+
+// Writes the document to `out`, a definition a line, in memory that does not grow with the
+// snapshot. Throws Error (damaged) when the snapshot does not parse, and Error (failed) when a
+// record has a shape that is not known or `out` refuses bytes. What was written before an error is
+// no document.
+DefinitionsReport write_definitions(Snapshot& snapshot, const DefinitionsHeader& header,
+                                    std::ostream& out);
+
+}  // namespace hot_backup

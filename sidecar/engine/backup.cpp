@@ -1,0 +1,171 @@
+#include "sidecar/engine/backup.hpp"
+
+#include "sidecar/definitions/snapshot_reader.hpp"
+#include "sidecar/engine/version.hpp"
+#include "sidecar/repository/backup_writer.hpp"
+
+#include <chrono>
+
+namespace hot_backup {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Passes progress on, to the plugin and to whoever listens, at most five times a second.
+class ProgressMeter {
+public:
+    ProgressMeter(Broker& broker, std::uint64_t job, const ProgressListener& listener)
+        : broker_(broker), job_(job), listener_(listener) {}
+
+    void operator()(std::string_view phase, std::uint64_t done, std::uint64_t total = 0) {
+        const auto now = Clock::now();
+        if (phase == phase_ && now - last_ < std::chrono::milliseconds(200)) {
+            return;
+        }
+        phase_ = phase;
+        last_ = now;
+        broker_.report_progress(job_, phase, done, total);
+        if (listener_) {
+            listener_(phase, done, total);
+        }
+    }
+
+private:
+    Broker& broker_;
+    std::uint64_t job_;
+    const ProgressListener& listener_;
+    std::string_view phase_;  // always a literal of this file
+    Clock::time_point last_;
+};
+
+Summary begin_summary(const NodeIdentity& identity, NodeDescription& description) {
+    Summary summary;
+    summary.program = program_version;
+    summary.node = identity.node;
+    summary.cluster = identity.cluster;
+    summary.rabbitmq_version = identity.rabbitmq_version;
+    summary.erlang_version = identity.erlang_version;
+    summary.plugin_version = identity.plugin_version;
+    summary.plugins = std::move(description.plugins);
+    summary.data_dir = std::move(description.data_dir);
+    return summary;
+}
+
+// Stores the node's configuration files. One that the node could not read is a warning, not a
+// failure: the backup of everything else is worth having.
+void write_configuration(BackupWriter& writer, const std::vector<ConfigurationFile>& files,
+                         std::vector<std::string>& warnings) {
+    for (const auto& file : files) {
+        if (!file.content) {
+            warnings.push_back("configuration file " + file.path +
+                               " is not in the backup: " + file.error);
+            continue;
+        }
+        auto stored = writer.add_file("configuration/" + file.role, "configuration",
+                                      Origin{file.path, file.mode, file.mtime});
+        stored.append(*file.content);
+        stored.close();
+    }
+}
+
+std::string big_endian_32(std::size_t value) {
+    std::string bytes(4, '\0');
+    for (std::size_t n = 0; n < 4; ++n) {
+        bytes[n] = static_cast<char>((value >> (8 * (3 - n))) & 0xFFU);
+    }
+    return bytes;
+}
+
+// Streams the checkpoint into metadata/snapshot: docs/format.md, "metadata/snapshot".
+void write_metadata(BackupWriter& writer, Broker& broker, Summary& summary,
+                    ProgressMeter& progress) {
+    auto snapshot = writer.add_file("metadata/snapshot", "metadata");
+    SnapshotIndex index;
+    const auto counts = broker.stream_checkpoint([&](std::string_view payload) {
+        index.add(payload);
+        snapshot.append(big_endian_32(payload.size()));
+        snapshot.append(payload);
+        progress("metadata", snapshot.size());
+    });
+    if (counts.items != index.items()) {
+        throw Error(ErrorCode::failed,
+                    "the plugin sent " + std::to_string(index.items()) +
+                        " metadata items but counts " + std::to_string(counts.items),
+                    "Please report this with the broker's log; no backup was made.");
+    }
+    snapshot.close();
+    summary.metadata.messages = counts.messages;
+    summary.metadata.items = counts.items;
+    const auto& standing = index.counts();
+    summary.counts = {.vhosts = standing[Category::vhosts],
+                      .users = standing[Category::users],
+                      .queues = standing[Category::queues],
+                      .exchanges = standing[Category::exchanges],
+                      .bindings = standing[Category::bindings],
+                      .policies = standing[Category::policies]};
+}
+
+Summary write_and_publish(BackupWriter& writer, Broker& broker, ProgressMeter& progress,
+                          std::vector<std::string>& warnings) {
+    auto description = broker.describe();
+    write_configuration(writer, description.configuration, warnings);
+    auto summary = begin_summary(broker.identity(), description);
+
+    progress("checkpoint", 0);
+    const auto checkpoint = broker.begin_checkpoint();
+    summary.instant = checkpoint.instant;
+    summary.metadata.store = checkpoint.store;
+    summary.metadata.activation_us = checkpoint.activation_us;
+    summary.metadata.tables = checkpoint.tables;
+    summary.metadata.skipped = checkpoint.skipped;
+    write_metadata(writer, broker, summary, progress);
+    broker.end_checkpoint();
+
+    progress("publishing", 0);
+    return writer.publish(std::move(summary));
+}
+
+// Tells the plugin that the job failed, if it can still be told: it notices the end of the session
+// in any case.
+void report_failure(Broker& broker, std::uint64_t job, const Error& error) noexcept {
+    try {
+        broker.on_interrupt({});
+        JobOutcome outcome;
+        outcome.error = &error;
+        broker.end_job(job, outcome);
+    } catch (const std::exception&) {
+        // The first error is the one to report.
+    }
+}
+
+}  // namespace
+
+BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupRequest& request,
+                     const ProgressListener& listener) {
+    const auto job = broker.begin_job(request.repository, request.job);
+    try {
+        const auto repository = Repository::open_or_create(file_system, request.repository);
+        const Lock lock(file_system, repository.directory(), "create");
+        BackupWriter writer(repository, lock);
+        ProgressMeter progress(broker, job, listener);
+
+        BackupResult result;
+        result.id = writer.id();
+        result.summary = write_and_publish(writer, broker, progress, result.warnings);
+
+        // The backup exists from here on: a plugin that cannot be told any more does not undo it.
+        try {
+            broker.on_interrupt({});
+            broker.end_job(job, {result.id, result.summary.bytes, nullptr});
+        } catch (const Error& error) {
+            result.warnings.push_back(std::string("the node does not know of the backup's end: ") +
+                                      error.what());
+        }
+        return result;
+    } catch (const Error& error) {
+        report_failure(broker, job, error);
+        throw;
+    }
+}
+
+}  // namespace hot_backup

@@ -1,0 +1,41 @@
+// A backup, from the lock to the published manifest.
+//
+// Whatever fails on the way, nothing is listed: the writer removes what it wrote, the lock is given
+// back, the plugin is told, and the plugin releases the checkpoint even when it can not be told any
+// more.
+#pragma once
+
+#include "sidecar/engine/broker.hpp"
+#include "sidecar/repository/manifest.hpp"
+#include "sidecar/repository/repository.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hot_backup {
+
+struct BackupRequest {
+    std::string repository;            // a directory; made where it is missing
+    std::optional<std::uint64_t> job;  // the plugin's number, when the plugin asked for the backup
+};
+
+// Hears how far a backup is, a few times a second. `total` is 0 when unknown.
+using ProgressListener =
+    std::function<void(std::string_view phase, std::uint64_t done, std::uint64_t total)>;
+
+struct BackupResult {
+    std::string id;
+    Summary summary;
+    std::vector<std::string>
+        warnings;  // what could not be backed up, such as an unreadable configuration file
+};
+
+// Makes a backup of the broker's node. Throws Error; then there is no backup.
+BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupRequest& request,
+                     const ProgressListener& listener);
+
+}  // namespace hot_backup

@@ -1,0 +1,162 @@
+#include "sidecar/repository/backup_writer.hpp"
+
+#include "sidecar/repository/identifier.hpp"
+
+#include <algorithm>
+
+namespace hot_backup {
+
+FileWriter::FileWriter(FileWriter&& other) noexcept
+    : backup_(std::exchange(other.backup_, nullptr)), entry_(std::move(other.entry_)) {}
+
+FileWriter::~FileWriter() {
+    if (backup_ != nullptr) {
+        backup_->state_ = BackupWriter::State::failed;
+    }
+}
+
+void FileWriter::append(std::string_view bytes) {
+    backup_->append(entry_, bytes);
+}
+
+void FileWriter::close() {
+    backup_->close(std::move(entry_));
+    backup_ = nullptr;
+}
+
+// One step of writing a backup: unless it is seen to its end, the backup has failed.
+class BackupWriter::Step {
+public:
+    Step(BackupWriter& writer, State expected) : writer_(writer) {
+        const State found = writer.state_;
+        if (found == State::published) {
+            throw Error(ErrorCode::failed, "backup " + writer.id_ + " is published already");
+        }
+        writer.state_ = State::failed;
+        if (found != expected) {
+            throw Error(ErrorCode::failed,
+                        "backup " + writer.id_ + " was given up before it was complete");
+        }
+    }
+    void done(State next) { writer_.state_ = next; }
+
+private:
+    BackupWriter& writer_;
+};
+
+BackupWriter::BackupWriter(const Repository& repository, const Lock& lock, Timestamp started)
+    : BackupWriter(repository, lock, started, Options{}) {}
+
+BackupWriter::BackupWriter(const Repository& repository, const Lock& lock, Timestamp started,
+                           Options options)
+    : repository_(repository),
+      file_system_(repository.file_system()),
+      started_(started),
+      options_(options),
+      id_((repository.sweep(lock), next_backup_id(started, repository.last_id()))),
+      packs_(file_system_, repository.packs(), id_, options.pack_size) {}
+
+BackupWriter::~BackupWriter() {
+    if (state_ != State::published) {
+        try {
+            discard();
+        } catch (const Error&) {
+            // The next writer sweeps what is left.
+        }
+    }
+}
+
+FileWriter BackupWriter::add_file(std::string path, std::string kind,
+                                  std::optional<Origin> origin) {
+    Step step(*this, State::idle);
+    if (!is_path_in_backup(path) || files_.contains(path)) {
+        throw Error(ErrorCode::failed, "cannot store \"" + path +
+                                           "\": it is not a name for a file of a backup, or "
+                                           "is taken");
+    }
+    FileEntry entry;
+    entry.path = std::move(path);
+    entry.kind = std::move(kind);
+    entry.origin = std::move(origin);
+    step.done(State::writing_file);
+    return {*this, std::move(entry)};
+}
+
+void BackupWriter::append(FileEntry& entry, std::string_view bytes) {
+    Step step(*this, State::writing_file);
+    while (!bytes.empty()) {
+        const auto part =
+            std::min<std::uint64_t>(bytes.size(), options_.extent_size - packs_.extent_size());
+        packs_.append(bytes.substr(0, part));
+        entry.size += part;
+        bytes.remove_prefix(part);
+        if (packs_.extent_size() == options_.extent_size) {
+            entry.extents.push_back(packs_.end_extent());
+        }
+    }
+    step.done(State::writing_file);
+}
+
+void BackupWriter::close(FileEntry entry) {
+    Step step(*this, State::writing_file);
+    if (packs_.extent_size() > 0) {
+        entry.extents.push_back(packs_.end_extent());
+    }
+    std::string path = entry.path;
+    files_.emplace(std::move(path), std::move(entry));
+    step.done(State::idle);
+}
+
+Summary BackupWriter::publish(Summary summary, Timestamp finished) {
+    Step step(*this, State::idle);
+    packs_.finish();
+    summary.finished = finished;
+    fill_in(summary);
+    write_manifest(summary);
+    manifest_may_be_visible_ = true;
+    file_system_.rename(temporary_manifest(), repository_.manifest_path(id_));
+    file_system_.sync_directory(repository_.manifests());
+    step.done(State::published);
+    return summary;
+}
+
+void BackupWriter::fill_in(Summary& summary) const {
+    summary.started = started_;
+    summary.files = files_.size();
+    summary.bytes = 0;
+    summary.stored_bytes = 0;
+    for (const auto& [path, entry] : files_) {
+        summary.bytes += entry.size;
+        for (const Extent& extent : entry.extents) {
+            summary.stored_bytes += extent.stored_size();
+        }
+    }
+    summary.packs = packs_.packs();
+}
+
+void BackupWriter::write_manifest(const Summary& summary) {
+    const auto file = file_system_.create(temporary_manifest());
+    ManifestWriter manifest(*file, id_, summary);
+    for (const auto& [path, entry] : files_) {
+        manifest.write_file(entry);
+    }
+    manifest.finish();
+}
+
+void BackupWriter::discard() {
+    file_system_.remove(temporary_manifest());
+    if (manifest_may_be_visible_) {
+        // While a manifest may still name them, also after a power cut, the packs stay.
+        file_system_.remove(repository_.manifest_path(id_));
+        file_system_.sync_directory(repository_.manifests());
+    }
+    for (const PackSize& pack : packs_.packs()) {
+        file_system_.remove(repository_.pack_path(pack.name));
+    }
+}
+
+Path BackupWriter::temporary_manifest() const {
+    return repository_.manifest_path(id_) += ".tmp";
+}
+
+}  // namespace hot_backup

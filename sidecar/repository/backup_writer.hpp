@@ -1,0 +1,98 @@
+// Writes one backup into a repository: files into packs, and a manifest last. docs/format.md,
+// "Invariants".
+//
+//     Lock lock(repository.file_system(), repository.directory(), "create");
+//     BackupWriter writer(repository, lock);
+//     auto snapshot = writer.add_file("metadata/snapshot", "metadata");
+//     snapshot.append(bytes); ...
+//     snapshot.close();
+//     const Summary summary = writer.publish(std::move(what_the_node_said));
+//
+// Nobody sees the backup before publish() has returned. Any call may throw Error; then the backup
+// cannot be published any more, and the destructor removes what was written. What it cannot remove,
+// the next writer sweeps. One thread uses a writer at a time. Memory: a buffer of a pack, and the
+// list of extents (about 100 bytes per 4 MiB).
+#pragma once
+
+#include "sidecar/repository/repository.hpp"
+
+#include <map>
+
+namespace hot_backup {
+
+inline constexpr std::uint64_t default_extent_size = std::uint64_t{4} << 20;
+
+class BackupWriter;
+
+// A file of the backup that is being written. Ends with close(); a file that is given up before
+// makes the whole backup unpublishable. Outlived by its BackupWriter.
+class FileWriter {
+public:
+    FileWriter(FileWriter&& other) noexcept;
+    FileWriter& operator=(FileWriter&&) = delete;
+    ~FileWriter();
+
+    void append(std::string_view bytes);
+    // The file is part of the backup.
+    void close();
+    // Bytes appended so far.
+    std::uint64_t size() const noexcept { return entry_.size; }
+
+private:
+    friend class BackupWriter;
+    FileWriter(BackupWriter& backup, FileEntry entry)
+        : backup_(&backup), entry_(std::move(entry)) {}
+
+    BackupWriter* backup_;  // null when moved from or closed
+    FileEntry entry_;
+};
+
+class BackupWriter {
+public:
+    struct Options {
+        std::uint64_t pack_size = default_pack_size;
+        std::uint64_t extent_size = default_extent_size;
+    };
+
+    // Sweeps the repository and chooses the ID. Repository and lock outlive the writer.
+    BackupWriter(const Repository& repository, const Lock& lock, Timestamp started = now());
+    BackupWriter(const Repository& repository, const Lock& lock, Timestamp started,
+                 Options options);
+    ~BackupWriter();
+    BackupWriter(const BackupWriter&) = delete;
+    BackupWriter& operator=(const BackupWriter&) = delete;
+
+    const std::string& id() const noexcept { return id_; }
+
+    // Begins a file. The one before is closed. Error failed when the path is no path of a backup or
+    // is taken.
+    FileWriter add_file(std::string path, std::string kind, std::optional<Origin> origin = {});
+
+    // Makes the backup durable, then visible. Fills in `started`, `finished`, `files`, `bytes`,
+    // `stored_bytes` and `packs`, and returns the whole.
+    Summary publish(Summary summary, Timestamp finished = now());
+
+private:
+    friend class FileWriter;
+    enum class State { idle, writing_file, failed, published };
+    class Step;
+
+    void append(FileEntry& entry, std::string_view bytes);
+    void close(FileEntry entry);
+    void fill_in(Summary& summary) const;
+    void write_manifest(const Summary& summary);
+    void discard();
+    Path temporary_manifest() const;
+
+    const Repository& repository_;
+    FileSystem& file_system_;
+    Timestamp started_;
+    Options options_;
+    std::string id_;
+    PackWriter packs_;
+    std::map<std::string, FileEntry> files_;
+    State state_ = State::idle;
+    bool manifest_may_be_visible_ = false;
+};
+
+}  // namespace hot_backup

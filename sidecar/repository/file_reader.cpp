@@ -1,0 +1,36 @@
+#include "sidecar/repository/file_reader.hpp"
+
+namespace hot_backup {
+
+FileReader::FileReader(const Repository& repository, FileEntry entry)
+    : repository_(repository), entry_(std::move(entry)) {}
+
+std::optional<std::string_view> FileReader::next() {
+    if (next_extent_ == entry_.extents.size()) {
+        return std::nullopt;
+    }
+    const Extent& extent = entry_.extents[next_extent_];
+    if (extent.encoding) {
+        throw Error(ErrorCode::failed,
+                    entry_.path + " is stored with codec \"" + extent.encoding->codec +
+                        "\", which this program does not know",
+                    "Use a newer rabbitmq-hot-backup: a newer one wrote this.");
+    }
+    try {
+        if (!pack_ || pack_->name() != extent.pack) {
+            pack_.reset();
+            pack_.emplace(repository_.open_pack(extent.pack));
+        }
+        const std::string_view bytes = pack_->read(extent);
+        ++next_extent_;
+        return bytes;
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::damaged || error.code() == ErrorCode::not_found) {
+            throw Error(ErrorCode::damaged, entry_.path + " is damaged: " + error.what(),
+                        "Run `verify` to see all that is damaged, and use another backup.");
+        }
+        throw;
+    }
+}
+
+}  // namespace hot_backup

@@ -1,0 +1,27 @@
+// Reads the content of one file of a backup as a stream, checked extent by extent.
+#pragma once
+
+#include "sidecar/repository/repository.hpp"
+
+namespace hot_backup {
+
+class FileReader {
+public:
+    // The repository outlives the reader.
+    FileReader(const Repository& repository, FileEntry entry);
+
+    const FileEntry& entry() const noexcept { return entry_; }
+
+    // The next piece of the content (never empty, at most an extent: 16 MiB), valid until the next
+    // call; nothing at the end. Error damaged: the bytes are not what was written; it names file,
+    // pack and offset. Error failed: this version cannot read them.
+    std::optional<std::string_view> next();
+
+private:
+    const Repository& repository_;
+    FileEntry entry_;
+    std::size_t next_extent_ = 0;
+    std::optional<PackReader> pack_;
+};
+
+}  // namespace hot_backup

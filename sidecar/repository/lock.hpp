@@ -1,0 +1,37 @@
+// The lock: at most one process writes to a repository. docs/format.md, "The lock".
+//
+// Readers take no lock. Two things say that the lock is held: the flock() of its file, which the
+// kernel drops whatever ends the holder, and the content, which also speaks for holders on other
+// hosts, where a network file system may not share the flock.
+#pragma once
+
+#include "sidecar/repository/file_system.hpp"
+#include "sidecar/repository/process_identity.hpp"
+
+namespace hot_backup {
+
+class Lock {
+public:
+    // Takes the lock of the repository in `directory`, from a dead holder where need be. `command`
+    // is what the holder is said to be doing: "create", "delete". Error locked: another holds it;
+    // the message names host, pid, command and since when.
+    Lock(FileSystem& file_system, const Path& directory, std::string_view command,
+         const ProcessIdentity& self = this_process());
+    // Gives it back. What fails here is left for the next one to take over.
+    ~Lock();
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+
+    // The lock's file.
+    const Path& path() const noexcept { return path_; }
+
+private:
+    void take(std::string_view command, const ProcessIdentity& self);
+    bool is_still_the_lock();
+
+    FileSystem& file_system_;
+    Path path_;
+    std::unique_ptr<OpenFile> file_;
+};
+
+}  // namespace hot_backup

@@ -1,0 +1,161 @@
+// A manifest: what one backup holds and where it lies. docs/format.md, "ID.manifest".
+//
+// The reader is strict: it accepts what the format allows and nothing else, except for keys that it
+// does not know, which it ignores. Both sides hold one file's line at a time.
+#pragma once
+
+#include "sidecar/repository/sealed_text.hpp"
+#include "sidecar/repository/timestamp.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hot_backup {
+
+inline constexpr std::uint64_t max_extent_size = std::uint64_t{16} << 20;
+
+// Bytes of a file, in a pack.
+struct Extent {
+    // How the stored bytes became what they are, where they are not the content itself.
+    struct Encoding {
+        std::string codec;
+        std::uint64_t stored = 0;
+        Digest stored_digest;
+        bool operator==(const Encoding&) const = default;
+    };
+
+    std::string pack;  // ID.NNNN
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+    Digest digest;
+    std::optional<Encoding> encoding;
+
+    std::uint64_t stored_size() const noexcept { return encoding ? encoding->stored : size; }
+    const Digest& stored_digest() const noexcept {
+        return encoding ? encoding->stored_digest : digest;
+    }
+    bool operator==(const Extent&) const = default;
+};
+
+// What the node said about a file of its own.
+struct Origin {
+    std::string path;
+    std::uint32_t mode = 0;  // permission bits
+    Timestamp mtime;
+    bool operator==(const Origin&) const = default;
+};
+
+struct FileEntry {
+    std::string path;  // within the backup
+    std::string kind;  // "metadata", "configuration"
+    std::uint64_t size = 0;
+    std::optional<Origin> origin;
+    std::vector<Extent> extents;
+    bool operator==(const FileEntry&) const = default;
+};
+
+struct PluginVersion {
+    std::string name;
+    std::string version;
+    bool operator==(const PluginVersion&) const = default;
+};
+
+struct SkippedTable {
+    std::string table;
+    std::string reason;
+    bool operator==(const SkippedTable&) const = default;
+};
+
+struct MetadataSummary {
+    std::string store;  // "mnesia" or "khepri"
+    std::uint64_t activation_us = 0;
+    std::uint64_t messages = 0;
+    std::uint64_t items = 0;
+    std::vector<std::string> tables;
+    std::vector<SkippedTable> skipped;
+    bool operator==(const MetadataSummary&) const = default;
+};
+
+struct Counts {
+    std::uint64_t vhosts = 0;
+    std::uint64_t users = 0;
+    std::uint64_t queues = 0;
+    std::uint64_t exchanges = 0;
+    std::uint64_t bindings = 0;
+    std::uint64_t policies = 0;
+    bool operator==(const Counts&) const = default;
+};
+
+struct PackSize {
+    std::string name;
+    std::uint64_t bytes = 0;
+    bool operator==(const PackSize&) const = default;
+};
+
+struct Summary {
+    std::string program;
+    std::string kind = "full";
+    Timestamp started;
+    Timestamp finished;
+    Timestamp instant;
+    std::string node;
+    std::string cluster;
+    std::string rabbitmq_version;
+    std::string erlang_version;
+    std::string plugin_version;
+    std::vector<PluginVersion> plugins;
+    std::string data_dir;
+    MetadataSummary metadata;
+    Counts counts;
+    std::uint64_t files = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t stored_bytes = 0;
+    std::vector<PackSize> packs;
+    bool operator==(const Summary&) const = default;
+};
+
+// Whether `path` may name a file of a backup: relative, `/` between parts, no empty, `.` or `..`
+// part, UTF-8, no NUL.
+bool is_path_in_backup(std::string_view path);
+
+class ManifestWriter {
+public:
+    ManifestWriter(OpenFile& file, std::string_view backup_id, const Summary& summary);
+
+    // In order of path.
+    void write_file(const FileEntry& entry);
+    // Seals and syncs.
+    void finish() { text_.seal(); }
+
+private:
+    SealedTextWriter text_;
+};
+
+class ManifestReader {
+public:
+    // Checks the seal and reads the summary. Error not_found: no such manifest; damaged: it is not
+    // what was written; failed: a newer version wrote it.
+    ManifestReader(FileSystem& file_system, const Path& path, std::string backup_id);
+
+    const std::string& backup_id() const noexcept { return backup_id_; }
+    const Summary& summary() const noexcept { return summary_; }
+    // The path of the manifest itself.
+    const Path& path() const noexcept { return text_.path(); }
+
+    // The next file, in order of path; nothing after the last one, when all of them add up to what
+    // the summary says.
+    std::optional<FileEntry> next_file();
+
+private:
+    SealedTextReader text_;
+    std::string backup_id_;
+    Summary summary_;
+    std::string last_path_;
+    std::uint64_t files_ = 0;
+    std::uint64_t bytes_ = 0;
+    std::uint64_t stored_bytes_ = 0;
+};
+
+}  // namespace hot_backup

@@ -1,0 +1,173 @@
+#include "sidecar/repository/pack.hpp"
+
+#include "sidecar/repository/identifier.hpp"
+
+#include <algorithm>
+
+namespace hot_backup {
+namespace {
+
+constexpr std::string_view magic = "RHBPACK\n";
+constexpr std::uint32_t version = 1;
+constexpr std::size_t digest_offset = 112;
+
+constexpr std::size_t write_buffer_size = std::size_t{1} << 20;
+// How much of a pack may wait in the page cache. Little, so that the broker's own syncs on the same
+// disk do not queue up behind ours.
+constexpr std::uint64_t unwritten_window = std::uint64_t{16} << 20;
+
+std::string big_endian(std::uint32_t number) {
+    std::string bytes;
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        bytes += static_cast<char>((number >> shift) & 0xFFU);
+    }
+    return bytes;
+}
+
+std::uint32_t from_big_endian(std::string_view bytes) {
+    std::uint32_t number = 0;
+    for (const char byte : bytes) {
+        number = (number << 8) | static_cast<std::uint8_t>(byte);
+    }
+    return number;
+}
+
+std::string raw(const Digest& digest) {
+    return {digest.bytes.begin(), digest.bytes.end()};
+}
+
+}  // namespace
+
+std::string pack_header(std::string_view name) {
+    std::string header(magic);
+    header += big_endian(version);
+    header += big_endian(0);
+    header += name;
+    header.resize(digest_offset, '\0');
+    return header + raw(checksum(header));
+}
+
+PackWriter::PackWriter(FileSystem& file_system, Path directory, std::string backup_id,
+                       std::uint64_t pack_size)
+    : file_system_(file_system),
+      directory_(std::move(directory)),
+      backup_id_(std::move(backup_id)),
+      pack_size_(pack_size) {}
+
+void PackWriter::append(std::string_view bytes) {
+    if (bytes.empty()) {
+        return;
+    }
+    if (extent_size_ == 0) {
+        if (file_ && packs_.back().bytes >= pack_size_) {
+            end_pack();
+        }
+        if (!file_) {
+            begin_pack();
+        }
+        extent_offset_ = packs_.back().bytes;
+        checksum_.reset();
+    }
+    checksum_.update(bytes);
+    extent_size_ += bytes.size();
+    write(bytes);
+}
+
+Extent PackWriter::end_extent() {
+    Extent extent;
+    extent.pack = packs_.back().name;
+    extent.offset = extent_offset_;
+    extent.size = extent_size_;
+    extent.digest = checksum_.digest();
+    extent_size_ = 0;
+    return extent;
+}
+
+void PackWriter::finish() {
+    if (file_) {
+        end_pack();
+    }
+    file_system_.sync_directory(directory_);
+}
+
+void PackWriter::begin_pack() {
+    packs_.push_back({pack_name(backup_id_, static_cast<unsigned>(packs_.size() + 1)), 0});
+    const std::string& name = packs_.back().name;
+    file_ = file_system_.create(directory_ / (name + ".pack"));
+    buffer_.reserve(write_buffer_size);
+    write(pack_header(name));
+}
+
+void PackWriter::end_pack() {
+    flush();
+    file_->sync();
+    file_.reset();
+}
+
+void PackWriter::write(std::string_view bytes) {
+    packs_.back().bytes += bytes.size();
+    while (!bytes.empty()) {
+        const std::size_t part = std::min(bytes.size(), write_buffer_size - buffer_.size());
+        buffer_ += bytes.substr(0, part);
+        bytes.remove_prefix(part);
+        if (buffer_.size() == write_buffer_size) {
+            flush();
+        }
+    }
+}
+
+void PackWriter::flush() {
+    file_->append(buffer_);
+    buffer_.clear();
+    file_->write_behind(unwritten_window);
+}
+
+PackReader::PackReader(FileSystem& file_system, const Path& path, std::string name, From from)
+    : path_(path), name_(std::move(name)), file_(file_system.open(path)) {
+    size_ = file_->status().size;
+    if (from == From::disk) {
+        file_->read_from_disk();
+    }
+    check_header();
+}
+
+void PackReader::check_header() {
+    std::string header(pack_header_size, '\0');
+    header.resize(file_->read_at(0, header));
+    if (header == pack_header(name_)) {
+        return;
+    }
+    const std::string_view view = header;
+    if (view.size() < pack_header_size) {
+        header_problem_ = "it is shorter than its header";
+    } else if (!view.starts_with(magic) ||
+               view.substr(digest_offset) != raw(checksum(view.substr(0, digest_offset)))) {
+        header_problem_ = "its header is not what was written";
+    } else if (const auto found = from_big_endian(view.substr(magic.size(), 4)); found > version) {
+        throw Error(ErrorCode::failed,
+                    path_.string() + " has format version " + std::to_string(found) +
+                        ", and this program knows up to " + std::to_string(version),
+                    "Use a newer rabbitmq-hot-backup: a newer one wrote this.");
+    } else {
+        header_problem_ = "its header is that of another pack";
+    }
+}
+
+std::string_view PackReader::read(const Extent& extent) {
+    const auto damaged = [&](const std::string& reason) {
+        return Error(ErrorCode::damaged, path_.string() + " is damaged at offset " +
+                                             std::to_string(extent.offset) + ": " + reason);
+    };
+    const std::uint64_t size = extent.stored_size();
+    if (extent.offset > size_ || size > size_ - extent.offset) {
+        throw damaged("it ends before the extent does");
+    }
+    buffer_.resize(size);
+    buffer_.resize(file_->read_at(extent.offset, buffer_));
+    if (checksum(buffer_) != extent.stored_digest()) {
+        throw damaged("the extent does not match its digest");
+    }
+    return buffer_;
+}
+
+}  // namespace hot_backup
