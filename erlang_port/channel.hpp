@@ -32,9 +32,9 @@ public:
     // Throws Error (failed, "... closed the connection") when the other side is gone.
     virtual void send(const Term& message, Clock::time_point deadline) = 0;
 
-    // The next message; `timeout` once the deadline has passed; `closed` when the other side is gone, now and ever after.
-    // A deadline in the past polls. Returns early with `timeout` when a signal handler ran (EINTR),
-    // so that the caller can look at its flags.
+    // The next message; `timeout` once the deadline has passed; `closed` when the other side is
+    // gone, now and ever after. A deadline in the past polls. Returns early with `timeout` when a
+    // signal handler ran (EINTR), so that the caller can look at its flags.
     virtual Received receive(Clock::time_point deadline) = 0;
 };
 

@@ -104,11 +104,12 @@ void check_versions(const std::vector<std::uint64_t>& theirs) {
     }
     const bool they_are_newer =
         !theirs.empty() && *std::max_element(theirs.begin(), theirs.end()) > known_versions.front();
-    throw Error(ErrorCode::unreachable,
-                "the plugin and this program have no protocol version in common: the plugin knows " +
-                    join(theirs) + ", this program knows " + join(known_versions),
-                they_are_newer ? "Upgrade this program (rabbitmq-hot-backup) to the plugin's release."
-                               : "Upgrade the plugin rabbitmq_hot_backup to this program's release.");
+    throw Error(
+        ErrorCode::unreachable,
+        "the plugin and this program have no protocol version in common: the plugin knows " +
+            join(theirs) + ", this program knows " + join(known_versions),
+        they_are_newer ? "Upgrade this program (rabbitmq-hot-backup) to the plugin's release."
+                       : "Upgrade the plugin rabbitmq_hot_backup to this program's release.");
 }
 
 }  // namespace
@@ -128,7 +129,7 @@ Map Connection::hello(Map info) {
     std::vector<Term> versions(known_versions.size());
     std::transform(known_versions.begin(), known_versions.end(), versions.begin(), integer);
     channel_->send(tuple({atom("hello"), list(std::move(versions)), std::move(info)}), deadline);
-    const auto received = wait(deadline);
+    const auto received = wait(deadline, [](const Term&) { return true; });
     if (received.what == What::timeout) {
         throw Error(ErrorCode::unreachable,
                     "the plugin did not say hello within " + seconds(hello_timeout));
@@ -149,33 +150,29 @@ Map Connection::call(const std::string& operation, Map arguments,
                      std::chrono::milliseconds timeout) {
     const auto deadline = Clock::now() + timeout;
     const auto id = ++last_id_;
-    channel_->send(tuple({atom("request"), integer(id),
-                          integer(static_cast<std::uint64_t>(timeout.count())), atom(operation),
-                          std::move(arguments)}),
-                   deadline);
-    while (true) {
-        const auto received = wait(deadline);
-        if (received.what == What::timeout) {
-            throw Error(ErrorCode::failed, "the plugin did not answer " + operation + " within " +
-                                               seconds(timeout));
-        }
-        if (received.what == What::closed) {
-            connection_closed();
-        }
-        const Message message(received.message);
-        if (!message.is("reply", 4) || message.number(1) != id) {
-            handle(received.message);
-            continue;
-        }
-        const auto& outcome = message.get<Atom>(2).name;
-        if (outcome == "ok") {
-            return message.get<Map>(3);
-        }
-        if (outcome == "error") {
-            throw plugin_error(message.get<Map>(3));
-        }
-        unexpected(received.message);
+    channel_->send(
+        tuple({atom("request"), integer(id), integer(static_cast<std::uint64_t>(timeout.count())),
+               atom(operation), std::move(arguments)}),
+        deadline);
+    const auto received = wait(deadline, [id](const Term& term) {
+        return Message(term).is("reply", 4) && Message(term).number(1) == id;
+    });
+    if (received.what == What::timeout) {
+        throw Error(ErrorCode::failed,
+                    "the plugin did not answer " + operation + " within " + seconds(timeout));
     }
+    if (received.what == What::closed) {
+        connection_closed();
+    }
+    const Message reply(received.message);
+    const auto& outcome = reply.get<Atom>(2).name;
+    if (outcome == "ok") {
+        return reply.get<Map>(3);
+    }
+    if (outcome == "error") {
+        throw plugin_error(reply.get<Map>(3));
+    }
+    unexpected(received.message);
 }
 
 void Connection::notify(const std::string& topic, Map details) {
@@ -185,7 +182,7 @@ void Connection::notify(const std::string& topic, Map details) {
 
 std::optional<Request> Connection::next_request() {
     while (requests_.empty()) {
-        const auto received = wait(Clock::time_point::max());
+        const auto received = wait(Clock::time_point::max(), [](const Term&) { return true; });
         if (received.what == What::closed) {
             return std::nullopt;
         }
@@ -226,37 +223,35 @@ Map Connection::receive_stream(std::uint64_t stream, std::chrono::milliseconds s
                                const std::function<void(std::string_view payload)>& consume) {
     std::uint64_t messages = 0;
     std::uint64_t bytes = 0;
-    auto deadline = Clock::now() + stall;
     while (true) {
-        const auto received = wait(deadline);
+        const auto received = wait(Clock::now() + stall, [stream](const Term& term) {
+            const Message message(term);
+            return (message.is("data", 4) || message.is("stream_end", 3) ||
+                    message.is("stream_abort", 3)) &&
+                   message.number(1) == stream;
+        });
         if (received.what == What::timeout) {
-            throw Error(ErrorCode::failed, "the plugin sent nothing for " + seconds(stall) +
-                                               " in the middle of a stream",
-                        "Look at the load and the log of the broker.");
+            throw Error(
+                ErrorCode::failed,
+                "the plugin sent nothing for " + seconds(stall) + " in the middle of a stream",
+                "Look at the load and the log of the broker.");
         }
         if (received.what == What::closed) {
             connection_closed();
         }
         const Message message(received.message);
-        const bool data = message.is("data", 4);
-        const bool end = message.is("stream_end", 3);
-        const bool abort = message.is("stream_abort", 3);
-        if ((!data && !end && !abort) || message.number(1) != stream) {
-            handle(received.message);
-            continue;
-        }
-        if (abort) {
+        if (message.is("stream_abort", 3)) {
             throw plugin_error(message.get<Map>(2));
         }
-        if (end) {
+        if (message.is("stream_end", 3)) {
             check_stream_end(message.get<Map>(2), messages, bytes);
             return message.get<Map>(2);
         }
         const auto sequence = message.number(2);
         if (sequence != messages) {
-            throw Error(ErrorCode::failed,
-                        "a stream of the plugin has a gap: message " + std::to_string(sequence) +
-                            " came in place of " + std::to_string(messages));
+            throw Error(ErrorCode::failed, "a stream of the plugin has a gap: message " +
+                                               std::to_string(sequence) + " came in place of " +
+                                               std::to_string(messages));
         }
         const auto& payload = message.get<Binary>(3).bytes;
         consume(payload);
@@ -264,7 +259,6 @@ Map Connection::receive_stream(std::uint64_t stream, std::chrono::milliseconds s
         bytes += payload.size();
         channel_->send(tuple({atom("ack"), integer(stream), integer(sequence)}),
                        Clock::now() + send_timeout);
-        deadline = Clock::now() + stall;
     }
 }
 
@@ -273,25 +267,33 @@ void Connection::check_stream_end(const Map& counts, std::uint64_t messages, std
         const auto* found = counts.find(key);
         const auto theirs = found ? found->as_unsigned() : std::nullopt;
         if (theirs != ours) {
-            throw Error(ErrorCode::failed, "a stream of the plugin is incomplete: " +
-                                               std::to_string(ours) + " " + std::string(key) +
-                                               " came of " +
-                                               (theirs ? std::to_string(*theirs) : "unknown"));
+            throw Error(ErrorCode::failed,
+                        "a stream of the plugin is incomplete: " + std::to_string(ours) + " " +
+                            std::string(key) + " came of " +
+                            (theirs ? std::to_string(*theirs) : "unknown"));
         }
     };
     compare("messages", messages);
     compare("bytes", bytes);
 }
 
-Channel::Received Connection::wait(Clock::time_point deadline) {
+Channel::Received Connection::wait(Clock::time_point deadline, const Wanted& wanted) {
     while (true) {
         if (interrupt_) {
             interrupt_();
         }
         const auto now = Clock::now();
         auto received = channel_->receive(std::min(deadline, now + interrupt_interval));
-        if (received.what != What::timeout || now >= deadline) {
+        if (received.what == What::closed ||
+            (received.what == What::message && wanted(received.message))) {
             return received;
+        }
+        if (received.what == What::message) {
+            handle(received.message);
+        }
+        // What is not wanted does not prolong the wait, however much comes.
+        if (now >= deadline) {
+            return {};
         }
     }
 }

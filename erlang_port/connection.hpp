@@ -1,4 +1,5 @@
-// A session with the plugin over any channel: hello, requests with ids and deadlines, notices, streams.
+// A session with the plugin over any channel: hello, requests with ids and deadlines, notices,
+// streams.
 //
 // This is the generic half of docs/protocol.md; it knows no operation by name but `ping`, which it
 // answers by itself. Nothing runs in the background: whatever arrives is handled inside call(),
@@ -46,8 +47,8 @@ public:
     // comes, and naming both version lists on a mismatch.
     Map hello(Map info);
 
-    // Asks and waits. Throws Error with the plugin's message and hint when it answers with an error,
-    // Error (failed) when the deadline passes or the connection closes. Requests that arrive
+    // Asks and waits. Throws Error with the plugin's message and hint when it answers with an
+    // error, Error (failed) when the deadline passes or the connection closes. Requests that arrive
     // meanwhile are kept for next_request().
     Map call(const std::string& operation, Map arguments, std::chrono::milliseconds timeout);
 
@@ -60,7 +61,8 @@ public:
     // The code usage tells the plugin `unsupported`: answer so to an operation that is not known.
     void reply_error(const Request& request, const hot_backup::Error& error);
 
-    // Handles what has arrived, without waiting. Throws Error (failed) when the connection is closed.
+    // Handles what has arrived, without waiting. Throws Error (failed) when the connection is
+    // closed.
     void poll();
 
     // Receives a stream that a request has started: hands each payload to `consume` and
@@ -75,7 +77,10 @@ public:
     std::uint64_t new_stream() { return ++last_stream_; }
 
 private:
-    Channel::Received wait(Clock::time_point deadline);
+    using Wanted = std::function<bool(const Term& message)>;
+
+    // The next wanted message; others are handled as they come.
+    Channel::Received wait(Clock::time_point deadline, const Wanted& wanted);
     void handle(const Term& message);
     void handle_request(const Term& message);
     void answer(std::uint64_t id, std::string_view outcome, Term result);

@@ -83,9 +83,8 @@ std::string ask(const std::string& request, const std::string& host, in_addr add
     to.sin_port = htons(epmd_port());
     to.sin_addr = address;
     // NOLINTNEXTLINE: this cast is how the socket interface is meant to be used.
-    int error = ::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0
-                    ? 0
-                    : errno;
+    int error =
+        ::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0 ? 0 : errno;
     if (error == EINPROGRESS) {
         error = wait_for(socket.fd(), POLLOUT, host, deadline);
     }
@@ -120,8 +119,7 @@ std::string ask(const std::string& request, const std::string& host, in_addr add
 std::string known_nodes(const std::string& answer) {
     std::string names;
     constexpr std::string_view before = "name ";
-    for (auto at = answer.find(before, 4); at != std::string::npos;
-         at = answer.find(before, at)) {
+    for (auto at = answer.find(before, 4); at != std::string::npos; at = answer.find(before, at)) {
         at += before.size();
         names += (names.empty() ? "" : ", ") + answer.substr(at, answer.find(' ', at) - at);
     }

@@ -15,8 +15,8 @@ public:
         : bytes_(bytes), start_(start), position_(start) {}
 
     CheckedTerm run() {
-        // Nesting needs no stack: it is enough to know how many terms are still to come. Only a fun sets
-        // a limit within which its terms must end.
+        // Nesting needs no stack: it is enough to know how many terms are still to come. Only a fun
+        // sets a limit within which its terms must end.
         while (true) {
             while (pending_ == 0 && !funs_.empty()) {
                 end_fun();
@@ -105,7 +105,8 @@ private:
     }
 
     void children(std::size_t count) {
-        // Every term takes a byte at least. This bounds the counter and refuses a claimed arity at once.
+        // Every term takes a byte at least. This bounds the counter and refuses a claimed arity at
+        // once.
         if (count > left() || pending_ + count > left()) {
             fail("more elements than bytes", position_);
         }

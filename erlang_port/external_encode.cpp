@@ -155,8 +155,8 @@ private:
     static std::size_t length_within(std::size_t value, std::size_t limit) {
         if (value > limit) {
             throw hot_backup::Error(hot_backup::ErrorCode::failed,
-                                    "an Erlang term has a part of length " +
-                                        std::to_string(value) + ", which cannot be encoded");
+                                    "an Erlang term has a part of length " + std::to_string(value) +
+                                        ", which cannot be encoded");
         }
         return value;
     }

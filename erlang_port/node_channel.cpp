@@ -11,7 +11,8 @@ using hot_backup::ErrorCode;
 
 constexpr const char* session_module = "rabbit_hot_backup_session";
 
-// {badrpc, {'EXIT', {undef, [{Module, ...} | _]}}} with the session's module: the code is not loaded.
+// {badrpc, {'EXIT', {undef, [{Module, ...} | _]}}} with the session's module: the code is not
+// loaded.
 bool is_plugin_missing(const Term& result) {
     const auto* exit = result.element(1);
     const auto* reason = exit ? exit->element(1) : nullptr;
@@ -53,7 +54,6 @@ NodeChannel::NodeChannel(const NodeOptions& options) : connection_(options) {
         fail_attach(connection_.node(), result);
     }
     session_ = *session;
-    connection_.monitor(session_, Clock::now() + options.timeout);
 }
 
 void NodeChannel::send(const Term& message, Clock::time_point deadline) {

@@ -33,8 +33,6 @@ enum class Operation : std::uint64_t {
     exit_tt = 13,
     reg_send_tt = 16,
     exit2_tt = 18,
-    monitor = 19,
-    monitor_exit = 21,
     send_sender = 22,
     send_sender_tt = 23,
 };
@@ -73,21 +71,14 @@ OwnName own_name(bool long_names) {
     return {"hot_backup_" + number, host.substr(0, EI_MAXHOSTNAMELEN)};
 }
 
-// The external form that libei gives an identifier, as a term.
-class Encoded {
-public:
-    Encoded() { ei_x_new(&buffer_); }
-    ~Encoded() { ei_x_free(&buffer_); }
-    Encoded(const Encoded&) = delete;
-    Encoded& operator=(const Encoded&) = delete;
-    ei_x_buff* get() { return &buffer_; }
-    Term term() const {
-        return decode_item({buffer_.buff, static_cast<std::size_t>(buffer_.index)});
+Term own_pid(ei_cnode& self) {
+    std::array<char, 1024> bytes{};
+    int length = 0;
+    if (ei_encode_pid(bytes.data(), &length, ei_self(&self)) < 0) {
+        throw Error(ErrorCode::failed, "cannot make an Erlang pid");
     }
-
-private:
-    ei_x_buff buffer_{};
-};
+    return decode_item({bytes.data(), static_cast<std::size_t>(length)});
+}
 
 [[noreturn]] void fail_connect(const std::string& node, int ei_error, int system_error) {
     if (ei_error == ETIMEDOUT) {
@@ -147,11 +138,11 @@ void NodeConnection::connect(const NodeOptions& options, const std::string& aliv
         ei_connect_xinit(&self, own.host.c_str(), own.alive.c_str(),
                          (own.alive + "@" + own.host).c_str(), nullptr, options.cookie.c_str(),
                          creation) < 0) {
-        throw Error(ErrorCode::failed, "cannot become an Erlang node: the host name or the cookie "
-                                       "is too long, or a resource is missing");
+        throw Error(ErrorCode::failed,
+                    "cannot become an Erlang node: the host name or the cookie "
+                    "is too long, or a resource is missing");
     }
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     errno = 0;
     socket_.fd = ei_xconnect_host_port_tmo(&self, &address, port,
                                            static_cast<unsigned>(std::max<long>(left, 1)));
@@ -159,35 +150,20 @@ void NodeConnection::connect(const NodeOptions& options, const std::string& aliv
         fail_connect(node_, erl_errno, errno);
     }
 
-    Encoded pid;
-    Encoded reference;
-    erlang_ref ref{};
-    if (ei_x_encode_pid(pid.get(), ei_self(&self)) < 0 || ei_make_ref(&self, &ref) < 0 ||
-        ei_x_encode_ref(reference.get(), &ref) < 0) {
-        throw Error(ErrorCode::failed, "cannot make an Erlang pid");
-    }
-    self_ = pid.term();
-    monitor_reference_ = reference.term();
+    self_ = own_pid(self);
 }
 
-void NodeConnection::send_control(const Term& control, const Term* message,
+void NodeConnection::send_control(const Term& control, const Term& message,
                                   Clock::time_point deadline) {
     std::string bytes(1, pass_through);
     encode_message(control, bytes);
-    if (message != nullptr) {
-        encode_message(*message, bytes);
-    }
+    encode_message(message, bytes);
     frames_->write(bytes, deadline);
 }
 
 void NodeConnection::send(const Term& pid, const Term& message, Clock::time_point deadline) {
     const auto operation = integer(static_cast<std::uint64_t>(Operation::send));
-    send_control(tuple({operation, atom(""), pid}), &message, deadline);
-}
-
-void NodeConnection::monitor(const Term& pid, Clock::time_point deadline) {
-    const auto operation = integer(static_cast<std::uint64_t>(Operation::monitor));
-    send_control(tuple({operation, self_, pid, monitor_reference_}), nullptr, deadline);
+    send_control(tuple({operation, atom(""), pid}), message, deadline);
 }
 
 Term NodeConnection::rpc(const std::string& module, const std::string& function,
@@ -196,12 +172,11 @@ Term NodeConnection::rpc(const std::string& module, const std::string& function,
     const auto tag = integer(++last_call_);
     // A gen_server call to rpc's own server. Unlike its older message for C nodes, the answer
     // carries our tag, so a late answer is not taken for the next one.
-    const auto request =
-        tuple({atom("$gen_call"), tuple({self_, tag}),
-               tuple({atom("call"), atom(module), atom(function), list(std::move(arguments)),
-                      atom("user")})});
+    const auto request = tuple({atom("$gen_call"), tuple({self_, tag}),
+                                tuple({atom("call"), atom(module), atom(function),
+                                       list(std::move(arguments)), atom("user")})});
     const auto operation = integer(static_cast<std::uint64_t>(Operation::reg_send));
-    send_control(tuple({operation, self_, atom(""), atom("rex")}), &request, deadline);
+    send_control(tuple({operation, self_, atom(""), atom("rex")}), request, deadline);
     while (true) {
         auto received = receive_from_node(deadline);
         if (received.what == Received::What::closed) {
@@ -211,9 +186,9 @@ Term NodeConnection::rpc(const std::string& module, const std::string& function,
             if (Clock::now() < deadline) {
                 continue;
             }
-            throw Error(ErrorCode::unreachable,
-                        "the node " + node_ + " did not answer " + module + ":" + function +
-                            " within " + std::to_string(timeout.count()) + " ms");
+            throw Error(ErrorCode::unreachable, "the node " + node_ + " did not answer " + module +
+                                                    ":" + function + " within " +
+                                                    std::to_string(timeout.count()) + " ms");
         }
         const auto* answered = received.message.element(0);
         if (answered != nullptr && answered->as_unsigned() && received.message.element(1)) {
@@ -267,9 +242,9 @@ Received NodeConnection::receive_from_node(Clock::time_point deadline) {
 
 std::optional<Received> NodeConnection::read_frame(std::string_view frame) {
     if (frame.size() < 2 || frame[0] != pass_through || frame[1] != version_byte) {
-        throw Error(ErrorCode::failed,
-                    "the node " + node_ + " sent a frame that the distribution protocol of a C "
-                    "node does not have");
+        throw Error(ErrorCode::failed, "the node " + node_ +
+                                           " sent a frame that the distribution protocol of a C "
+                                           "node does not have");
     }
     const auto length = check_term(frame, 2).length;
     const auto control = decode_item(frame.substr(2, length));
@@ -286,12 +261,12 @@ std::optional<Received> NodeConnection::read_frame(std::string_view frame) {
         case Operation::exit2:
         case Operation::exit_tt:
         case Operation::exit2_tt:
-        case Operation::monitor_exit:
             // What would end a process ends the connection.
             closed_ = true;
             return std::nullopt;
         default:
-            // Links and monitors that others set up need no answer: they fire when the connection goes.
+            // Links and monitors that others set up need no answer: they fire when the connection
+            // goes.
             return std::nullopt;
     }
 }

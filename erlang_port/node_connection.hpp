@@ -24,13 +24,14 @@ struct NodeOptions {
     std::string node;  // `rabbit@broker-1`; without @ a node of this host
     std::string cookie;
     bool long_names = false;  // the cluster's nodes have host names with dots
-    std::chrono::milliseconds timeout{10'000};  // to connect, and for each step after it
+    // To connect, and for each step after it. How long a name server may take is not bounded by it.
+    std::chrono::milliseconds timeout{10'000};
 };
 
 class NodeConnection {
 public:
-    // Throws Error (unreachable) that tells apart: the host is unknown, its epmd does not answer, the
-    // node is not running, it does not answer, it refuses us (the cookie).
+    // Throws Error (unreachable) that tells apart: the host is unknown, its epmd does not answer,
+    // the node is not running, it does not answer, it refuses us (the cookie).
     explicit NodeConnection(const NodeOptions& options);
 
     // The node's full name, as asked for.
@@ -38,8 +39,8 @@ public:
     // Our own pid.
     const Term& self() const noexcept { return self_; }
 
-    // Evaluates a function in the node. rpc() gives what Erlang's rpc:call/5 gives; call() throws Error
-    // (failed) for {badrpc, Reason}. Both throw when no answer comes in time.
+    // Evaluates a function in the node. rpc() gives what Erlang's rpc:call/5 gives; call() throws
+    // Error (failed) for {badrpc, Reason}. Both throw Error (unreachable) when no answer comes.
     Term rpc(const std::string& module, const std::string& function, std::vector<Term> arguments,
              std::chrono::milliseconds timeout);
     Term call(const std::string& module, const std::string& function, std::vector<Term> arguments,
@@ -47,10 +48,8 @@ public:
 
     void send(const Term& pid, const Term& message, Clock::time_point deadline);
 
-    // From now on the end of this process of the node counts as the end of the connection.
-    void monitor(const Term& pid, Clock::time_point deadline);
-
-    // The next message to us; as Channel::receive().
+    // The next message to us; as Channel::receive(). `closed` also when a process of the node sends
+    // us an exit signal.
     Channel::Received receive(Clock::time_point deadline);
 
 private:
@@ -61,14 +60,13 @@ private:
     };
 
     void connect(const NodeOptions& options, const std::string& alive, const std::string& host);
-    void send_control(const Term& control, const Term* message, Clock::time_point deadline);
+    void send_control(const Term& control, const Term& message, Clock::time_point deadline);
     std::optional<Channel::Received> read_frame(std::string_view frame);
     Channel::Received receive_from_node(Clock::time_point deadline);
 
     std::string node_;
     Socket socket_;
     Term self_;
-    Term monitor_reference_;
     std::optional<Frames> frames_;
     std::deque<Term> early_;  // messages that came while rpc() waited for its answer
     std::uint64_t last_call_ = 0;

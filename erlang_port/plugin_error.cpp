@@ -39,9 +39,8 @@ Term error_for_plugin(const Error& error) {
     } else if (error.code() == ErrorCode::usage) {
         code = "unsupported";
     }
-    return map({{"code", atom(code)},
-                {"hint", binary(error.hint())},
-                {"message", binary(error.what())}});
+    return map(
+        {{"code", atom(code)}, {"hint", binary(error.hint())}, {"message", binary(error.what())}});
 }
 
 }  // namespace erlang

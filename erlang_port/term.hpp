@@ -84,8 +84,9 @@ public:
 
     Term() : value_(List{}) {}
     template <class T>
-        requires(!std::is_same_v<std::remove_cvref_t<T>, Term> && std::is_constructible_v<Value, T>)
-    Term(T&& value) : value_(std::forward<T>(value)) {}  // NOLINT: terms are written as literals
+    requires(!std::is_same_v<std::remove_cvref_t<T>, Term> && std::is_constructible_v<Value, T>)
+        Term(T&& value)
+        : value_(std::forward<T>(value)) {}  // NOLINT: terms are written as literals
 
     const Value& value() const noexcept { return value_; }
     Value& value() noexcept { return value_; }

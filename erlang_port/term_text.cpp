@@ -8,7 +8,9 @@
 namespace erlang {
 namespace {
 
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_lower(char c) {
+    return c >= 'a' && c <= 'z';
+}
 
 bool is_word(char c) {
     return is_lower(c) || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '@';
@@ -16,13 +18,15 @@ bool is_word(char c) {
 
 bool is_reserved(std::string_view name) {
     static constexpr std::string_view words[] = {
-        "after", "and", "andalso", "band", "begin",  "bnot", "bor", "bsl",     "bsr",  "bxor",
-        "case",  "catch", "cond",  "div",  "else",   "end",  "fun", "if",      "let",  "maybe",
-        "not",   "of",    "or",    "orelse", "receive", "rem", "try", "when",  "xor"};
+        "after", "and",   "andalso", "band",   "begin",   "bnot", "bor", "bsl",  "bsr", "bxor",
+        "case",  "catch", "cond",    "div",    "else",    "end",  "fun", "if",   "let", "maybe",
+        "not",   "of",    "or",      "orelse", "receive", "rem",  "try", "when", "xor"};
     return std::find(std::begin(words), std::end(words), name) != std::end(words);
 }
 
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool is_control(char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
 
 bool is_text(std::string_view bytes) {
     return count_utf8_characters(bytes).has_value() &&
@@ -179,7 +183,8 @@ private:
         std::string text;
         for (const auto& element : list.elements) {
             const auto* code = element.as<std::int64_t>();
-            if (code == nullptr || *code > 0x7e || (*code < 0x20 && *code != '\n' && *code != '\t')) {
+            if (code == nullptr || *code > 0x7e ||
+                (*code < 0x20 && *code != '\n' && *code != '\t')) {
                 return std::nullopt;
             }
             text.push_back(static_cast<char>(*code));

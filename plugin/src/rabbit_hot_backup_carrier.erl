@@ -99,8 +99,6 @@ close(#stdio{process = Process} = Stdio, leave) ->
         running -> rabbit_hot_backup_os_process:kill(Process)
     end;
 close(#stdio{process = Process} = Stdio, kill) ->
-    %% In this order: a port whose program does not read stays open until its queue is empty, and
-    %% whoever waits for that queue waits with it.
     rabbit_hot_backup_os_process:kill(Process),
     close_port(Stdio);
 close(#distribution{pid = Pid, monitor = Monitor}, _) ->
@@ -112,12 +110,12 @@ close(#distribution{pid = Pid, monitor = Monitor}, _) ->
     end.
 
 -spec close_port(#stdio{}) -> ok.
+%% port_close/1 would first wait, for ever, until the program has read all that is queued for it; and whoever is
+%% suspended in port_command/2 would wait with it. The program sees the end of its input at once.
 close_port(#stdio{port = Port}) ->
-    try port_close(Port) of
-        true -> ok
-    catch
-        error:badarg -> ok
-    end.
+    Monitor = erlang:monitor(port, Port),
+    exit(Port, kill),
+    receive {'DOWN', Monitor, port, _, _} -> ok end.
 
 -spec peer(carrier()) -> #{carrier := stdio | distribution, atom() => term()}.
 peer(#stdio{os_pid = Pid, executable = Executable}) ->

@@ -27,6 +27,8 @@
 -define(ACTIVATION, 60000).
 %% How long a node may take to answer when its checkpoints are listed or deactivated.
 -define(ANSWER, 10000).
+%% How long transactions that were open at the activation may go on.
+-define(SETTLING, 30000).
 
 -spec start_link() -> {ok, pid()} | {error, term()}.
 start_link() ->
@@ -38,8 +40,20 @@ start_link() ->
 -spec activate(Owner :: pid(), [rabbit_hot_backup_metadata:table()]) ->
           {ok, activated()} | {error, rabbit_hot_backup_protocol:error()}.
 %% An owner has one checkpoint at a time. It is deactivated at the latest when the owner ends.
+%%
+%% It may be read as soon as this returns: see settle/1.
 activate(Owner, Tables) ->
-    gen_server:call(?MODULE, {activate, Owner, Tables}, ?ACTIVATION).
+    case gen_server:call(?MODULE, {activate, Owner, Tables}, ?ACTIVATION) of
+        {ok, Activated} ->
+            case settle(open_transactions()) of
+                ok -> {ok, Activated};
+                {error, Error} ->
+                    ok = deactivate(Owner),
+                    {error, Error}
+            end;
+        {error, Error} ->
+            {error, Error}
+    end.
 
 -spec deactivate(Owner :: pid()) -> ok.
 %% Also when the owner has none.
@@ -140,6 +154,48 @@ not_activated(Name, Reason) ->
     {error, rabbit_hot_backup_protocol:error(
               failed, "Mnesia could not activate a checkpoint: ~tp", [Reason],
               "Check that the node is running and that all nodes of its cluster answer.")}.
+
+%% ------------------------------------------------------------------
+%% Transactions in flight
+
+-spec settle([term()]) -> ok | {error, rabbit_hot_backup_protocol:error()}.
+%% A transaction that is being committed during the activation belongs to the checkpoint, as a whole: what it overwrites
+%% is not retained. But Mnesia (looked at in OTP 25) waits for such transactions only if another node coordinates
+%% them. A local one may still have to write its records when the checkpoint is active; a reader that has
+%% passed one of its tables by then, and not the other, sees half of it. So the checkpoint is not
+%% given away before all transactions that were open at its activation are over.
+settle(Transactions) ->
+    settle(Transactions, 1, erlang:monotonic_time(millisecond) + ?SETTLING).
+
+-spec settle([term()], pos_integer(), integer()) ->
+          ok | {error, rabbit_hot_backup_protocol:error()}.
+settle([], _, _) ->
+    ok;
+settle(Transactions, Pause, Deadline) ->
+    case erlang:monotonic_time(millisecond) < Deadline of
+        true ->
+            receive after Pause -> ok end,
+            Open = open_transactions(),
+            settle([Transaction || Transaction <- Transactions, lists:member(Transaction, Open)],
+                   min(2 * Pause, 50), Deadline);
+        false ->
+            {error, rabbit_hot_backup_protocol:error(
+                      failed, "~b transactions have been open for longer than ~b s",
+                      [length(Transactions), ?SETTLING div 1000],
+                      "Start the backup again when the node has less to do.")}
+    end.
+
+-spec open_transactions() -> [term()].
+%% Those that this node coordinates and those it takes part in. mnesia:system_info(transactions) names
+%% the former only.
+open_transactions() ->
+    case mnesia_tm:get_info(?ANSWER) of
+        {info, Participants, Coordinators} ->
+            [element(2, Participant) || Participant <- Participants]
+                ++ [Transaction || {Transaction, _} <- Coordinators];
+        {timeout, _} ->
+            exit(mnesia_does_not_answer)
+    end.
 
 %% ------------------------------------------------------------------
 %% All nodes

@@ -175,7 +175,7 @@ report(#{id := Id, state := done} = Job) ->
 report(#{id := Id, state := State} = Job) ->
     Reason = case Job of
                  #{error := Error} -> rabbit_hot_backup_protocol:format_error(Error);
-                 _ -> <<"no reason was given">>
+                 _ -> <<"no reason was given.">>
              end,
     Level = case State of
                 cancelled -> info;

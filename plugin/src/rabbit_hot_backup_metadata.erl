@@ -91,7 +91,7 @@ skipped(Table, Reason) ->
 -spec run(checkpoint(), hand_over()) -> ok | {error, term()}.
 %% Hands over everything in a checkpoint; returns when the last batch is accepted.
 run({mnesia, Name}, HandOver) ->
-    mnesia:backup_checkpoint(Name, sink(HandOver), [{module, ?MODULE}]);
+    mnesia:backup_checkpoint(Name, sink(HandOver), ?MODULE);
 run(khepri, HandOver) ->
     rabbit_hot_backup_compat:khepri_export(?MODULE, sink(HandOver)).
 

@@ -115,7 +115,7 @@ start(#state{timer = Timer} = State) ->
 
 -spec up(rabbit_hot_backup_protocol:details(), #state{}) -> #state{}.
 up(Info, #state{session = {Session, _}, callers = Callers, failures = Failures} = State) ->
-    _ = [rabbit_hot_backup_compat:log(info, "the program runs again after ~b failed attempts",
+    _ = [rabbit_hot_backup_compat:log(info, "the program runs again (failures before: ~b)",
                                       [Failures]) || Failures > 0],
     lists:foreach(fun(From) -> gen_server:reply(From, {ok, Session}) end, Callers),
     State#state{state = up, program = Info, callers = [], error = undefined,
@@ -136,8 +136,7 @@ down(Reason, #state{state = Was, up_since = Since} = State) ->
 %% One failure that repeats itself is one warning.
 failed(Error, #state{pause = Pause, failures = Failures, callers = Callers} = State) ->
     _ = [rabbit_hot_backup_compat:log(
-           warning, "~ts. Backups from within the broker have to wait until it runs; it is tried "
-           "again and again",
+           warning, "~ts It is tried again and again until it runs.",
            [rabbit_hot_backup_protocol:format_error(Error)]) || Error =/= State#state.logged],
     lists:foreach(fun(From) -> gen_server:reply(From, {error, Error}) end, Callers),
     State#state{state = waiting, error = Error, logged = Error, program = #{}, callers = [],

@@ -207,6 +207,6 @@ text(Format, Arguments) ->
     unicode:characters_to_binary(io_lib:format(Format, Arguments, [{chars_limit, 1000}])).
 
 -spec format_error(error()) -> iodata().
-%% One line for the log.
-format_error(#{message := Message, hint := <<>>}) -> Message;
+%% One line for the log, of whole sentences.
+format_error(#{message := Message, hint := <<>>}) -> [Message, "."];
 format_error(#{message := Message, hint := Hint}) -> [Message, ". ", Hint].

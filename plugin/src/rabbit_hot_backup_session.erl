@@ -238,10 +238,7 @@ message({hello, Versions, Info}, #state{phase = greeting} = State) ->
                    State),
     case rabbit_hot_backup_protocol:agree(Versions) of
         {ok, _} ->
-            case State#state.manager of
-                {Manager, _} -> Manager ! {session_up, self(), Info};
-                undefined -> ok
-            end,
+            announce(Info, State),
             heard(Greeted#state{phase = open});
         {error, Error} ->
             Greeted#state{phase = {parting, Error}}
@@ -263,6 +260,13 @@ message({notice, progress, Details}, State) ->
     progressed(Details, alive(State));
 message({notice, _, _}, State) ->
     alive(State).
+
+-spec announce(rabbit_hot_backup_protocol:details(), #state{}) -> ok.
+announce(Info, #state{manager = {Manager, _}}) ->
+    Manager ! {session_up, self(), Info},
+    ok;
+announce(_, #state{manager = undefined}) ->
+    ok.
 
 -spec progressed(rabbit_hot_backup_protocol:details(), #state{}) -> #state{}.
 progressed(#{job := Job, phase := Phase, done := Done, total := Total}, #state{job = Job} = State)

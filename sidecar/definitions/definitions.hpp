@@ -4,12 +4,13 @@
 //
 // It differs from the broker's own export on purpose in this:
 // - exclusive and non-durable queues and exchanges, and the bindings from or to them, are left out:
-// they end with their
-//   connection or their node;
+//   they end with their connection or their node;
 // - property lists (limits, parameter values) are always objects, where the broker's encoders
-// differ among
-//   versions;
-// - what the broker keeps for itself among parameters is left out: no broker takes it back.
+//   differ among versions;
+// - what the broker keeps for itself among parameters is left out: no broker takes it back;
+// - vhosts of RabbitMQ 4.0 and 4.1 say their default queue type in `metadata` only, and not the
+//   node's default, which no record holds; 4.3's copy of amq.rabbitmq.log is left out, since
+//   importers skip it.
 #pragma once
 
 #include "sidecar/definitions/snapshot_reader.hpp"

@@ -13,7 +13,6 @@ namespace {
 constexpr std::size_t length_size = 4;
 // The longest message of docs/protocol.md: no chunk is longer.
 constexpr std::size_t max_chunk = 160 * 1024 * 1024;
-constexpr std::uint32_t all_categories = (1U << category_count) - 1;
 
 constexpr std::uint32_t bit_of(Category category) {
     return 1U << static_cast<unsigned>(category);
@@ -134,20 +133,6 @@ Snapshot::Snapshot(SnapshotSource& source, SnapshotIndex index)
 void Snapshot::for_each(Category category,
                         const std::function<void(const erlang::Term&)>& consume) {
     for_each_item(bit_of(category), [&](const Item& item) { for_each_record(item, consume); });
-}
-
-SnapshotCounts Snapshot::count() {
-    SnapshotCounts counts;
-    for_each_item(all_categories, [&](const Item& item) {
-        const auto records = count_records(item);
-        counts.categories[static_cast<std::size_t>(item.category)] += records;
-        auto table = counts.tables.find(item.table);
-        if (table == counts.tables.end()) {
-            table = counts.tables.emplace(item.table, 0).first;
-        }
-        table->second += records;
-    });
-    return counts;
 }
 
 bool Snapshot::stands(const Item& item, std::uint64_t position) const {

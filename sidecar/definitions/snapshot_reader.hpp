@@ -70,8 +70,6 @@ public:
     // Calls `consume` with each record of a category, in the order of the file.
     void for_each(Category category, const std::function<void(const erlang::Term&)>& consume);
 
-    SnapshotCounts count();
-
 private:
     bool stands(const Item& item, std::uint64_t position) const;
     void for_each_item(std::uint32_t categories, const std::function<void(const Item&)>& consume);

@@ -76,13 +76,25 @@ std::string big_endian_32(std::size_t value) {
     return bytes;
 }
 
+// Takes note of a payload, and so makes sure that it is one. What is wrong here came from the
+// plugin: nothing on a disk is damaged.
+void index_payload(SnapshotIndex& index, std::string_view payload) {
+    try {
+        index.add(payload);
+    } catch (const Error& error) {
+        throw Error(ErrorCode::failed,
+                    std::string("the plugin sent metadata that cannot be read: ") + error.what(),
+                    "Please report this with the broker's log; no backup was made.");
+    }
+}
+
 // Streams the checkpoint into metadata/snapshot: docs/format.md, "metadata/snapshot".
 void write_metadata(BackupWriter& writer, Broker& broker, Summary& summary,
                     ProgressMeter& progress) {
     auto snapshot = writer.add_file("metadata/snapshot", "metadata");
     SnapshotIndex index;
     const auto counts = broker.stream_checkpoint([&](std::string_view payload) {
-        index.add(payload);
+        index_payload(index, payload);
         snapshot.append(big_endian_32(payload.size()));
         snapshot.append(payload);
         progress("metadata", snapshot.size());

@@ -14,7 +14,7 @@ std::optional<std::string_view> FileReader::next() {
         throw Error(ErrorCode::failed,
                     entry_.path + " is stored with codec \"" + extent.encoding->codec +
                         "\", which this program does not know",
-                    "Use a newer rabbitmq-hot-backup: a newer one wrote this.");
+                    "Upgrade rabbitmq-hot-backup: a newer one wrote this.");
     }
     try {
         if (!pack_ || pack_->name() != extent.pack) {

@@ -67,6 +67,14 @@ const Json& Fields::array(const char* key) const {
     return value;
 }
 
+Fields Fields::object(const char* key) const {
+    const Json& value = member(key);
+    if (!value.is_object()) {
+        bad(key, "is not an object");
+    }
+    return Fields(value);
+}
+
 Json parse_object(std::string_view line) {
     Json json = Json::parse(line, nullptr, false);
     if (!json.is_object()) {

@@ -32,7 +32,7 @@ public:
     Timestamp time(const char* key) const;
     Digest digest(const char* key) const;
     const Json& array(const char* key) const;
-    Fields object(const char* key) const { return Fields(member(key)); }
+    Fields object(const char* key) const;
 
 private:
     const Json& member(const char* key) const;

@@ -147,7 +147,7 @@ void PackReader::check_header() {
         throw Error(ErrorCode::failed,
                     path_.string() + " has format version " + std::to_string(found) +
                         ", and this program knows up to " + std::to_string(version),
-                    "Use a newer rabbitmq-hot-backup: a newer one wrote this.");
+                    "Upgrade rabbitmq-hot-backup: a newer one wrote this.");
     } else {
         header_problem_ = "its header is that of another pack";
     }

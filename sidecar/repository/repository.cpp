@@ -162,6 +162,12 @@ Repository Repository::open_or_create(FileSystem& file_system, const Path& direc
     const Path path = absolute_directory(directory);
     const Place place = examine(file_system, path);
     if (place == Place::nothing || place == Place::blank) {
+        if (!file_system.status(path.parent_path())) {
+            throw Error(ErrorCode::not_found,
+                        "cannot make the repository " + path.string() +
+                            ": its parent directory does not exist",
+                        "Create " + path.parent_path().string() + ", or choose another place.");
+        }
         file_system.make_directory(path);
         file_system.sync_parent(path);
         const Lock lock(file_system, path, "create");
@@ -192,7 +198,8 @@ std::string Repository::resolve(std::string_view text) const {
     if (text == "latest") {
         if (ids.empty()) {
             throw Error(ErrorCode::not_found,
-                        "repository " + directory_.string() + " has no backup yet");
+                        "repository " + directory_.string() + " has no backup yet",
+                        "Make one with rabbitmq-hot-backup create.");
         }
         return ids.back();
     }

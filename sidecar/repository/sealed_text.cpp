@@ -122,7 +122,9 @@ void SealedTextReader::read_more() {
 }
 
 Error SealedTextReader::damaged(const std::string& reason) const {
-    return {ErrorCode::damaged, path_.string() + " is damaged: " + reason};
+    return {ErrorCode::damaged, path_.string() + " is damaged: " + reason,
+            "Make a new backup now; then look for the reason on the disk. Another copy of this "
+            "file, byte by byte, mends it."};
 }
 
 std::string_view read_format_line(SealedTextReader& reader, std::string_view format,
@@ -143,7 +145,7 @@ std::string_view read_format_line(SealedTextReader& reader, std::string_view for
             throw Error(ErrorCode::failed,
                         reader.path().string() + " has format version " + std::to_string(found) +
                             ", and this program knows up to " + std::to_string(version),
-                        "Use a newer rabbitmq-hot-backup: a newer one wrote this.");
+                        "Upgrade rabbitmq-hot-backup: a newer one wrote this.");
         }
         if (found == 0) {
             throw BadField("version 0 does not exist");

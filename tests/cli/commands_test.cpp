@@ -1,0 +1,292 @@
+// The commands on whole, damaged, foreign and locked repositories: what they print and how they
+// exit.
+#include "sidecar/engine/backup.hpp"
+#include "sidecar/repository/repository.hpp"
+#include "tests/engine/plugin_double.hpp"
+#include "tests/harness/cli.hpp"
+#include "tests/harness/temp_dir.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+#include <catch2/catch.hpp>
+
+#include <fstream>
+#include <iterator>
+
+using namespace hot_backup;
+using Catch::Contains;
+using harness::run_cli;
+
+namespace {
+
+std::string make_backup(const std::filesystem::path& repository) {
+    engine_test::Behaviour behaviour;
+    behaviour.payloads = engine_test::small_snapshot();
+    Broker broker(std::make_unique<engine_test::PluginDouble>(
+        behaviour, std::make_shared<engine_test::Record>()));
+    return back_up(broker, posix_file_system(), {repository, std::nullopt}, {}).id;
+}
+
+std::string read_file(const std::filesystem::path& path) {
+    std::ifstream stream(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+void write_file(const std::filesystem::path& path, const std::string& content) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+}
+
+// Runs a command on a repository; what it prints for people and for programs has to tell the same.
+harness::CliResult run_both(std::vector<std::string> arguments,
+                            const std::filesystem::path& repository) {
+    arguments.insert(arguments.end(), {"--repository", repository});
+    const auto plain = run_cli(arguments);
+    arguments.emplace_back("--json");
+    auto json = run_cli(arguments);
+    CHECK(plain.exit_code == json.exit_code);
+    CHECK(json.error_output.empty());
+    if (json.exit_code != 0) {
+        const auto error = json.line("error");
+        REQUIRE_FALSE(error.is_null());
+        CHECK(error["exit_code"] == json.exit_code);
+        CHECK_THAT(plain.error_output, Contains("ERROR: " + error["message"].get<std::string>()));
+        CHECK_THAT(plain.error_output, Contains("HINT: " + error["hint"].get<std::string>()));
+    } else {
+        CHECK(plain.error_output.empty());
+    }
+    return json;
+}
+
+}  // namespace
+
+TEST_CASE("a whole repository is listed, shown, verified, read and deleted") {
+    const harness::TempDir files;
+    const auto repository = files / "repository";
+    const auto first = make_backup(repository);
+    const auto second = make_backup(repository);
+    REQUIRE(first < second);
+
+    const auto list = run_both({"list"}, repository);
+    REQUIRE(list.exit_code == 0);
+    REQUIRE(list.lines.size() == 2);
+    CHECK(list.lines[0]["backup"] == first);
+    CHECK(list.lines[1]["backup"] == second);
+    CHECK(list.lines[1]["counts"]["vhosts"] == 2);
+
+    for (const auto& id : {std::string("latest"), second}) {
+        const auto show = run_both({"show", id}, repository);
+        REQUIRE(show.exit_code == 0);
+        CHECK(show.line("summary")["backup"] == second);
+        CHECK(show.line("summary")["node"] == "rabbit@double");
+        CHECK(show.line("summary")["file_list"].size() == 2);
+    }
+
+    const auto verify = run_both({"verify", "--all"}, repository);
+    CHECK(verify.exit_code == 0);
+    CHECK(verify.line("summary")["whole"] == true);
+
+    const auto definitions = run_cli({"definitions", first, "--repository", repository});
+    REQUIRE(definitions.exit_code == 0);
+    const auto json = nlohmann::json::parse(definitions.output);
+    CHECK(json["rabbitmq_version"] == "3.10.8");
+    CHECK(json["vhosts"].size() == 2);
+
+    const auto removed = run_cli({"delete", first, "--repository", repository, "--json"});
+    REQUIRE(removed.exit_code == 0);
+    CHECK(removed.line("summary")["deleted"] == true);
+    CHECK(run_both({"list"}, repository).lines.size() == 1);
+    CHECK(run_both({"verify", "--all"}, repository).exit_code == 0);
+}
+
+TEST_CASE("definitions go to a file that only its owner reads, or to none") {
+    const harness::TempDir files;
+    const auto repository = files / "repository";
+    make_backup(repository);
+    const auto output = files / "definitions.json";
+    write_file(output, "old");
+
+    REQUIRE(run_cli({"definitions", "-r", repository, "-o", output}).exit_code == 0);
+    CHECK(nlohmann::json::parse(read_file(output))["users"].size() == 1);
+    struct stat status {};
+    REQUIRE(::stat(output.c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777U) == 0600U);
+    CHECK_FALSE(std::filesystem::exists(output.string() + ".tmp"));
+
+    const auto nowhere = run_cli({"definitions", "-r", repository, "-o", files / "no/such/file"});
+    CHECK(nowhere.exit_code != 0);
+    CHECK_THAT(nowhere.error_output, Contains("no/such/file"));
+}
+
+TEST_CASE("output that does not arrive is an error") {
+    const harness::TempDir files;
+    const auto repository = files / "repository";
+    make_backup(repository);
+    for (const std::string command : {"list", "show", "definitions"}) {
+        INFO(command);
+        const auto result =
+            harness::run("/bin/sh", {"-c", "exec \"$0\" \"$@\" > /dev/full", harness::cli_path(),
+                                     command, "-r", repository});
+        CHECK(result.exit_code == 1);
+        CHECK_THAT(result.error_output, Contains("ERROR: "));
+    }
+}
+
+TEST_CASE("what is not there is exit code 10") {
+    const harness::TempDir files;
+    for (const std::string command : {"list", "show", "verify", "definitions"}) {
+        INFO(command);
+        CHECK(run_both({command}, files / "nothing").exit_code == 10);
+    }
+    const auto repository = files / "repository";
+    const auto id = make_backup(repository);
+    for (const std::string command : {"show", "verify", "definitions", "delete"}) {
+        INFO(command);
+        CHECK(run_both({command, "20010101T000000.000Z"}, repository).exit_code == 10);
+    }
+    CHECK(run_both({"delete", id, "20010101"}, repository).exit_code == 10);
+    CHECK(run_both({"list"}, repository).lines.size() == 1);
+    REQUIRE(run_cli({"delete", id, "-r", repository}).exit_code == 0);
+    CHECK(run_both({"show", "latest"}, repository).exit_code == 10);
+    CHECK(run_both({"list"}, repository).exit_code == 0);
+    CHECK(run_both({"verify", "--all"}, repository).exit_code == 0);
+}
+
+TEST_CASE("wrong usage is exit code 2") {
+    const harness::TempDir files;
+    const auto repository = files / "repository";
+    make_backup(repository);
+    make_backup(repository);
+    CHECK(run_cli({}).exit_code == 2);
+    CHECK(run_cli({"restart"}).exit_code == 2);
+    CHECK(run_cli({"list", "--verbose"}).exit_code == 2);
+    CHECK(run_both({"verify", "latest", "--all"}, repository).exit_code == 2);
+    CHECK(run_both({"show", "2"}, repository).exit_code == 2);
+    CHECK(run_both({"delete"}, repository).exit_code == 2);
+    CHECK(run_both({"list"}, repository).lines.size() == 2);
+}
+
+TEST_CASE("help names the exit codes") {
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"--help"}, {"create", "--help"}, {"verify", "--help"}}) {
+        const auto help = run_cli(arguments);
+        CHECK(help.exit_code == 0);
+        CHECK_THAT(help.output, Contains("10 no such backup") && Contains("130 interrupted"));
+    }
+    CHECK(run_cli({"--version"}).exit_code == 0);
+}
+
+TEST_CASE("damage of any file is found, named and exit code 3") {
+    const harness::TempDir files;
+    const auto repository = files / "repository";
+    const auto id = make_backup(repository);
+    const auto manifest = repository / "manifests" / (id + ".manifest");
+    const auto pack = repository / "packs" / (id + ".0001.pack");
+
+    SECTION("a flipped bit in a pack") {
+        auto content = read_file(pack);
+        content.back() = static_cast<char>(content.back() ^ 1);
+        write_file(pack, content);
+        const auto verify = run_both({"verify"}, repository);
+        CHECK(verify.exit_code == 3);
+        CHECK(verify.line("damage")["what"] == "file");
+        CHECK(verify.line("damage")["name"] == "metadata/snapshot");
+        CHECK(run_both({"definitions"}, repository).exit_code == 3);
+        CHECK(run_both({"list"}, repository).exit_code == 0);
+    }
+    SECTION("a pack that is cut off") {
+        std::filesystem::resize_file(pack, std::filesystem::file_size(pack) - 1);
+        CHECK(run_both({"verify"}, repository).exit_code == 3);
+    }
+    SECTION("a pack that is gone") {
+        std::filesystem::remove(pack);
+        const auto verify = run_both({"verify"}, repository);
+        CHECK(verify.exit_code == 3);
+        CHECK_THAT(verify.output, Contains(id + ".0001"));
+    }
+    SECTION("a flipped bit in a manifest") {
+        auto content = read_file(manifest);
+        content[content.size() / 2] = static_cast<char>(content[content.size() / 2] ^ 1);
+        write_file(manifest, content);
+        CHECK(run_both({"verify"}, repository).exit_code == 3);
+        CHECK(run_both({"show"}, repository).exit_code == 3);
+        const auto list = run_both({"list"}, repository);
+        CHECK(list.exit_code == 3);
+        CHECK(list.line("summary")["backup"] == id);
+        CHECK(list.line("summary").contains("unreadable"));
+    }
+    SECTION("a manifest that is cut off") {
+        std::filesystem::resize_file(manifest, std::filesystem::file_size(manifest) / 2);
+        CHECK(run_both({"verify"}, repository).exit_code == 3);
+    }
+    SECTION("a flipped bit in repository.json") {
+        auto content = read_file(repository / "repository.json");
+        content[10] = static_cast<char>(content[10] ^ 1);
+        write_file(repository / "repository.json", content);
+        CHECK(run_both({"list"}, repository).exit_code == 3);
+    }
+}
+
+TEST_CASE("a damaged backup beside a whole one is told apart, and can be deleted") {
+    const harness::TempDir files;
+    const auto repository = files / "repository";
+    const auto damaged = make_backup(repository);
+    const auto whole = make_backup(repository);
+    std::filesystem::resize_file(repository / "packs" / (damaged + ".0001.pack"), 200);
+
+    const auto verify = run_both({"verify", "--all"}, repository);
+    CHECK(verify.exit_code == 3);
+    CHECK_THAT(verify.line("error")["message"].get<std::string>(), Contains("1 of 2"));
+    CHECK(run_both({"verify", whole}, repository).exit_code == 0);
+    CHECK(run_cli({"delete", damaged, "-r", repository}).exit_code == 0);
+    CHECK(run_both({"verify", "--all"}, repository).exit_code == 0);
+}
+
+TEST_CASE("a directory of something else and a newer repository are left alone") {
+    const harness::TempDir files;
+    const auto foreign = files / "foreign";
+    std::filesystem::create_directory(foreign);
+    write_file(foreign / "precious", "data");
+    const auto list = run_both({"list"}, foreign);
+    CHECK(list.exit_code == 1);
+    CHECK_THAT(list.line("error")["message"].get<std::string>(), Contains("foreign"));
+    CHECK_THROWS_AS(make_backup(foreign), Error);
+    CHECK(read_file(foreign / "precious") == "data");
+    CHECK(std::distance(std::filesystem::directory_iterator(foreign), {}) == 1);
+
+    const auto newer = files / "newer";
+    make_backup(newer);
+    auto content = read_file(newer / "repository.json");
+    const auto version = content.find("\"version\":1");
+    REQUIRE(version != std::string::npos);
+    content.replace(version, 11, "\"version\":2");
+    content.resize(content.find('\n') + 1);
+    content += "{\"xxh3_128\":\"" + checksum(content).hex() + "\"}\n";
+    write_file(newer / "repository.json", content);
+    const auto refused = run_both({"list"}, newer);
+    CHECK(refused.exit_code == 1);
+    CHECK_THAT(refused.line("error")["hint"].get<std::string>(), Contains("pgrade"));
+}
+
+TEST_CASE("a repository that a living process writes to is locked, one of a dead process is not") {
+    const harness::TempDir files;
+    const auto repository = files / "repository";
+    const auto id = make_backup(repository);
+    {
+        const Lock lock(posix_file_system(), repository, "create");
+        const auto refused = run_both({"delete", id}, repository);
+        CHECK(refused.exit_code == 11);
+        CHECK_THAT(refused.line("error")["message"].get<std::string>(),
+                   Contains(std::to_string(::getpid())) && Contains("create"));
+        CHECK(run_both({"verify", id}, repository).exit_code == 0);
+    }
+    auto dead = this_process();
+    dead.process_start += 1;
+    {
+        Lock lock(posix_file_system(), repository, "create", dead);
+        // Its file outlives it, as after kill -9.
+        std::filesystem::copy_file(lock.path(), repository / "kept");
+    }
+    std::filesystem::rename(repository / "kept", repository / "lock");
+    CHECK(run_cli({"delete", id, "-r", repository}).exit_code == 0);
+    CHECK_FALSE(std::filesystem::exists(repository / "lock"));
+}

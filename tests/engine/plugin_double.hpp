@@ -1,0 +1,62 @@
+// The plugin's half of the protocol without a broker, so that faults can be put at exact places.
+//
+// A channel whose other end answers as docs/protocol.md says, until its Fault strikes. What the
+// real plugin does is tested on real brokers in tests/integration.
+#pragma once
+
+#include "erlang_port/channel.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace engine_test {
+
+// What the engine and the double said to each other; outlives the channel.
+struct Record {
+    std::vector<std::string> operations;  // requests of the engine, in order
+    std::string outcome;                  // of job_end: "done", "failed", "cancelled", or empty
+    std::uint64_t received = 0;           // messages that the engine sent
+    std::uint64_t highest_unacknowledged = 0;  // bytes of payload
+};
+
+struct Behaviour {
+    std::vector<std::string> payloads;   // of the stream; external terms
+    std::optional<std::uint64_t> items;  // what stream_end claims; else what it should
+    std::uint64_t close_after = 0;  // the connection closes at this message of the engine; 0: never
+    std::string refuse;             // the operation that is answered with an error
+    std::string refuse_code = "failed";
+    bool abort_stream = false;     // stream_abort in the place of stream_end
+    std::uint64_t at_message = 0;  // at this message of the engine ...
+    std::function<void()> then;    // ... this happens
+    erlang::Term version = erlang::list({erlang::integer(1)});  // of the hello
+};
+
+// A list of Mnesia records for a payload.
+std::string payload_of(const std::vector<erlang::Term>& items);
+// A snapshot of a node with two vhosts, a user and a policy, in several payloads.
+std::vector<std::string> small_snapshot();
+
+class PluginDouble final : public erlang::Channel {
+public:
+    PluginDouble(Behaviour behaviour, std::shared_ptr<Record> record);
+
+    void send(const erlang::Term& message, erlang::Clock::time_point deadline) override;
+    Received receive(erlang::Clock::time_point deadline) override;
+
+private:
+    void answer(const erlang::Term& id, const std::string& operation, const erlang::Map& arguments);
+    void queue_stream(const erlang::Term& stream);
+
+    Behaviour behaviour_;
+    std::shared_ptr<Record> record_;
+    std::deque<erlang::Term> to_engine_;
+    std::deque<std::uint64_t> unacknowledged_;
+    bool closed_ = false;
+};
+
+}  // namespace engine_test

@@ -1,0 +1,273 @@
+#include "tests/harness/broker.hpp"
+
+#include "erlang_port/error.hpp"
+#include "erlang_port/node_connection.hpp"
+#include "tests/harness/cli.hpp"
+#include "tests/harness/wait.hpp"
+
+#include <unistd.h>
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <random>
+#include <string_view>
+
+namespace harness {
+
+using hot_backup::Error;
+using hot_backup::ErrorCode;
+using namespace std::chrono_literals;
+
+namespace {
+
+// The name server of Erlang nodes. libei reads its port once in the life of a process, so all
+// brokers of a test share one.
+class Epmd {
+public:
+    Epmd() : process_("epmd", {"-port", std::to_string(port_.number()), "-address", "127.0.0.1"}) {
+        wait_for("epmd", 10s, [this] { return accepts_connections(port_.number()); });
+        setenv("ERL_EPMD_PORT", std::to_string(port_.number()).c_str(), 1);
+    }
+
+    std::string port() const { return std::to_string(port_.number()); }
+
+private:
+    Port port_;
+    Process process_;
+};
+
+const Epmd& epmd() {
+    static const Epmd instance;
+    return instance;
+}
+
+// The server's files as the package lays them out.
+std::filesystem::path rabbitmq_home() {
+    if (const char* home = std::getenv("HOT_BACKUP_TEST_RABBITMQ_HOME")) {
+        return home;
+    }
+    const std::filesystem::path parent = "/usr/lib/rabbitmq/lib";
+    std::filesystem::path newest;
+    if (std::filesystem::is_directory(parent)) {
+        for (const auto& entry : std::filesystem::directory_iterator(parent)) {
+            newest = std::max(newest, entry.path());
+        }
+    }
+    if (newest.empty()) {
+        throw Error(ErrorCode::failed, "no RabbitMQ server below " + parent.string(),
+                    "Install the package rabbitmq-server: sh tests/packages.sh");
+    }
+    return newest;
+}
+
+std::string random_cookie() {
+    std::random_device random;
+    std::string cookie(24, 'A');
+    std::ranges::generate(
+        cookie, [&] { return static_cast<char>('A' + static_cast<char>(random() % 26)); });
+    return cookie;
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+    std::string text;
+    for (const std::string& part : parts) {
+        text += (text.empty() ? "" : ",") + part;
+    }
+    return text;
+}
+
+// Variables by which the caller's environment would reach into the broker.
+void drop_foreign_variables(Environment& environment) {
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+        const std::string_view text = *variable;
+        const std::string name(text.substr(0, text.find('=')));
+        if (name.starts_with("RABBITMQ_") || name.starts_with("ERL_") || name == "NOTIFY_SOCKET") {
+            environment.emplace(name, std::nullopt);  // keeps what is set already
+        }
+    }
+}
+
+}  // namespace
+
+Broker::Broker(BrokerOptions options)
+    : options_(std::move(options)),
+      node_("test" + std::to_string(amqp_port_.number()) + "@localhost"),
+      cookie_(random_cookie()) {
+    write_configuration();
+    start();
+}
+
+void Broker::write_configuration() {
+    for (const char* directory : {"data", "log", "home", "generated"}) {
+        std::filesystem::create_directory(files_ / directory);
+    }
+    write_file(cookie_file(), cookie_);
+    std::filesystem::permissions(cookie_file(), std::filesystem::perms::owner_read);
+
+    const auto enabled = [this](std::string_view plugin) {
+        return std::ranges::find(options_.plugins, plugin) != options_.plugins.end();
+    };
+    std::string configuration =
+        "listeners.tcp.default = 127.0.0.1:" + std::to_string(amqp_port()) + "\n";
+    if (enabled("rabbitmq_management")) {
+        configuration += "management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = " +
+                         std::to_string(management_port()) + "\n";
+    }
+    write_file(files_ / "rabbitmq.conf", configuration + options_.configuration);
+
+    std::vector<std::string> plugins = options_.plugins;
+    std::vector<std::string> settings = options_.settings;
+    if (options_.hot_backup) {
+        plugins.emplace_back("rabbitmq_hot_backup");
+        settings.push_back("{executable,\"" + cli_path().string() + "\"}");
+        settings.push_back("{repository,\"" + repository().string() + "\"}");
+    }
+    write_file(files_ / "enabled_plugins", "[" + joined(plugins) + "].\n");
+    write_file(files_ / "advanced.config", "[{rabbitmq_hot_backup,[" + joined(settings) + "]}].\n");
+}
+
+Environment Broker::client_environment() const {
+    return {{"HOME", (files_ / "home").string()},
+            {"ERL_EPMD_PORT", epmd().port()},
+            {"LANG", "C.UTF-8"}};
+}
+
+Environment Broker::node_environment() const {
+    const std::string loopback = "-kernel inet_dist_use_interface {127,0,0,1}";
+    Environment environment = options_.environment;
+    environment.merge(client_environment());
+    environment.merge(Environment{
+        {"RABBITMQ_NODENAME", node_},
+        {"RABBITMQ_DIST_PORT", std::to_string(distribution_port_.number())},
+        {"RABBITMQ_MNESIA_BASE", (files_ / "data").string()},
+        {"RABBITMQ_LOG_BASE", (files_ / "log").string()},
+        {"RABBITMQ_CONFIG_FILE", (files_ / "rabbitmq.conf").string()},
+        {"RABBITMQ_ADVANCED_CONFIG_FILE", (files_ / "advanced.config").string()},
+        {"RABBITMQ_GENERATED_CONFIG_DIR", (files_ / "generated").string()},
+        {"RABBITMQ_ENABLED_PLUGINS_FILE", (files_ / "enabled_plugins").string()},
+        {"RABBITMQ_CONF_ENV_FILE", (files_ / "rabbitmq-env.conf").string()},
+        // The script then becomes the VM instead of waiting for it, and -noinput takes the input
+        // away again.
+        {"RABBITMQ_ALLOW_INPUT", "true"},
+        {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-noinput " + loopback},
+        // Any free port: the default is a range of eleven for all commands of the machine.
+        {"RABBITMQ_CTL_DIST_PORT_MIN", "0"},
+        {"RABBITMQ_CTL_DIST_PORT_MAX", "0"},
+        {"RABBITMQ_CTL_ERL_ARGS", loopback},
+    });
+    if (options_.hot_backup) {
+        environment.emplace("RABBITMQ_PLUGINS_DIR", std::string(HOT_BACKUP_PLUGINS_DIR) + ":" +
+                                                        (rabbitmq_home() / "plugins").string());
+    }
+    drop_foreign_variables(environment);
+    return environment;
+}
+
+void Broker::start() {
+    process_.emplace(rabbitmq_home() / "sbin/rabbitmq-server", std::vector<std::string>{},
+                     ProcessOptions{node_environment(), files_.path(), {}});
+    try {
+        wait_until_serving();
+    } catch (const Error& error) {
+        const std::string text = log();
+        throw Error(ErrorCode::failed,
+                    std::string("the test broker does not start: ") + error.what() + "\n" +
+                        text.substr(text.size() - std::min<std::size_t>(text.size(), 6000)));
+    }
+}
+
+void Broker::wait_until_serving() {
+    wait_for("the AMQP listener", 120s, [this] {
+        if (!process_->running()) {
+            throw Error(ErrorCode::failed, "it ended");
+        }
+        return accepts_connections(amqp_port());
+    });
+    // The listener comes before the last boot steps.
+    call("rabbit", "await_startup", {}, 60s);
+}
+
+void Broker::stop() {
+    process_->signal(SIGTERM);
+    process_->wait(60s);
+}
+
+void Broker::kill9() {
+    process_->signal(SIGKILL);
+    process_->wait(60s);
+}
+
+pid_t Broker::pid() const {
+    return process_->pid();
+}
+
+std::vector<pid_t> Broker::port_programs() const {
+    std::vector<pid_t> programs = descendants(pid());
+    std::erase_if(programs, [](pid_t program) {
+        return !cli_path().filename().string().starts_with(program_name(program));
+    });
+    return programs;
+}
+
+erlang::Term Broker::call(const std::string& module, const std::string& function,
+                          std::vector<erlang::Term> arguments,
+                          std::chrono::milliseconds timeout) const {
+    erlang::NodeConnection connection({.node = node_, .cookie = cookie_});
+    return connection.call(module, function, std::move(arguments), timeout);
+}
+
+erlang::Term Broker::eval(const std::string& expressions, std::chrono::milliseconds timeout) const {
+    erlang::NodeConnection connection({.node = node_, .cookie = cookie_});
+    // The element of {ok, Element, ...} or {value, Element, ...}.
+    const auto good = [&](const erlang::Term& answer) {
+        const erlang::Term* tag = answer.element(0);
+        if (tag == nullptr || !(tag->is_atom("ok") || tag->is_atom("value"))) {
+            throw Error(ErrorCode::failed,
+                        "cannot evaluate " + expressions + ": " + erlang::to_string(answer));
+        }
+        return *answer.element(1);
+    };
+    const erlang::Term text =
+        connection.call("unicode", "characters_to_list", {erlang::binary(expressions)}, timeout);
+    const erlang::Term tokens = good(connection.call("erl_scan", "string", {text}, timeout));
+    const erlang::Term parsed =
+        good(connection.call("erl_parse", "parse_exprs", {tokens}, timeout));
+    return good(connection.call("erl_eval", "exprs", {parsed, erlang::list({})}, timeout));
+}
+
+std::string Broker::command(const std::string& name, const std::vector<std::string>& arguments,
+                            std::chrono::milliseconds timeout) const {
+    std::vector<std::string> all{"--quiet", "--node", node_};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Result result =
+        run(rabbitmq_home() / "sbin" / name, all, {node_environment(), files_.path(), {}}, timeout);
+    if (result.exit_code != 0) {
+        throw Error(ErrorCode::failed, name + " " + arguments.front() +
+                                           " failed: " + result.output + result.error_output);
+    }
+    return result.output;
+}
+
+std::string Broker::rabbitmqctl(const std::vector<std::string>& arguments,
+                                std::chrono::milliseconds timeout) const {
+    return command("rabbitmqctl", arguments, timeout);
+}
+
+std::string Broker::rabbitmq_plugins(const std::vector<std::string>& arguments) const {
+    return command("rabbitmq-plugins", arguments, std::chrono::minutes(2));
+}
+
+std::string Broker::log() const {
+    std::string text = read_file(files_ / "log" / (node_ + ".log"));
+    if (process_) {
+        text += process_->output() + process_->error_output();
+    }
+    return text;
+}
+
+Broker& shared_broker() {
+    static Broker broker;
+    return broker;
+}
+
+}  // namespace harness

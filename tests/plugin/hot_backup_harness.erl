@@ -1,0 +1,142 @@
+%% What the plugin's tests share: the plugin's processes and a Mnesia without a broker around them,
+%% programs that play the engine, and waiting for what must become true.
+-module(hot_backup_harness).
+
+-export([start_plugin/1, stop_plugin/1, set/1]).
+-export([start_mnesia/0, stop_mnesia/1, checkpoints/0]).
+-export([temp_dir/0, remove/1, program/2, hello/0]).
+-export([eventually/1, eventually/2, drained/0]).
+-export([attach/0, expect/1, ask/2, ask/3]).
+
+%% ------------------------------------------------------------------
+%% The plugin
+
+%% Starts the plugin's processes as the application would. The settings are those of the
+%% application's environment; without `executable` no program is started.
+start_plugin(Settings) ->
+    case application:load(rabbitmq_hot_backup) of
+        ok -> ok;
+        {error, {already_loaded, _}} -> ok
+    end,
+    Defaults = #{port => maps:is_key(executable, Settings), stall_timeout => 60000,
+                 repository => "/nowhere"},
+    set(maps:merge(Defaults, Settings)),
+    {ok, Supervisor} = rabbit_hot_backup_sup:start_link(),
+    unlink(Supervisor),
+    Supervisor.
+
+set(Settings) ->
+    maps:foreach(fun(Key, Value) -> application:set_env(rabbitmq_hot_backup, Key, Value) end,
+                 Settings).
+
+stop_plugin(Supervisor) ->
+    Monitor = monitor(process, Supervisor),
+    exit(Supervisor, shutdown),
+    receive {'DOWN', Monitor, _, _, _} -> ok end.
+
+%% ------------------------------------------------------------------
+%% Mnesia
+
+start_mnesia() ->
+    Directory = temp_dir(),
+    application:set_env(mnesia, dir, Directory),
+    application:set_env(mnesia, dump_log_write_threshold, 50000),
+    ok = mnesia:create_schema([node()]),
+    ok = mnesia:start(),
+    Directory.
+
+stop_mnesia(Directory) ->
+    stopped = mnesia:stop(),
+    remove(Directory).
+
+checkpoints() ->
+    mnesia:system_info(checkpoints).
+
+%% ------------------------------------------------------------------
+%% Files and programs
+
+temp_dir() ->
+    Parent = os:getenv("TMPDIR", "/tmp"),
+    Unique = io_lib:format("hot-backup-test-~s-~b", [os:getpid(), erlang:unique_integer([positive])]),
+    Directory = filename:join(Parent, lists:flatten(Unique)),
+    ok = file:make_dir(Directory),
+    Directory.
+
+remove(Directory) ->
+    ok = file:del_dir_r(Directory).
+
+%% A program for the plugin to start: a shell script that can say `hello` as an engine does.
+program(Directory, Script) ->
+    Hello = filename:join(Directory, "hello"),
+    ok = file:write_file(Hello, framed(hello())),
+    Path = filename:join(Directory, "program"),
+    ok = file:write_file(Path, ["#!/bin/sh\nhello() { cat ", Hello, "; }\n", Script, "\n"]),
+    ok = file:change_mode(Path, 8#700),
+    Path.
+
+framed(Message) ->
+    Bytes = term_to_binary(Message, [{minor_version, 2}]),
+    [<<(byte_size(Bytes)):32>>, Bytes].
+
+hello() ->
+    {hello, [1], #{program => <<"rabbitmq-hot-backup">>, version => <<"0.0.0">>, os_pid => 1}}.
+
+%% ------------------------------------------------------------------
+%% Waiting
+
+eventually(Condition) ->
+    eventually(Condition, 10000).
+
+%% Waits until a condition holds; fails with what it was at the end.
+eventually(Condition, Milliseconds) ->
+    eventually_until(Condition, erlang:monotonic_time(millisecond) + Milliseconds).
+
+eventually_until(Condition, Deadline) ->
+    case Condition() of
+        true -> ok;
+        Other ->
+            case erlang:monotonic_time(millisecond) > Deadline of
+                true -> error({never, Other});
+                false -> receive after 10 -> eventually_until(Condition, Deadline) end
+            end
+    end.
+
+%% Whether no checkpoint is left and nothing reads one any more.
+drained() ->
+    case checkpoints() of
+        [] -> [] =:= [Pid || Pid <- processes(),
+                             {current_function, {Module, _, _}}
+                                 <- [process_info(Pid, current_function)],
+                             Module =:= mnesia_log orelse Module =:= rabbit_hot_backup_metadata];
+        Others -> Others
+    end.
+
+%% ------------------------------------------------------------------
+%% The test process as an engine, over the distribution's carrier
+
+%% Opens a session and says hello.
+attach() ->
+    {ok, Session} = rabbit_hot_backup_session:attach(self()),
+    Session ! hello(),
+    {hello, [1], _} = expect(hello),
+    Session.
+
+%% The next message with this tag; what comes before it stays in the mailbox.
+expect(Tag) ->
+    receive
+        Message when element(1, Message) =:= Tag -> Message
+    after 10000 ->
+            error({expected, Tag, process_info(self(), messages)})
+    end.
+
+ask(Session, Operation) ->
+    ask(Session, Operation, #{}).
+
+ask(Session, Operation, Arguments) ->
+    Id = erlang:unique_integer([positive]),
+    Session ! {request, Id, 10000, Operation, Arguments},
+    receive
+        {reply, Id, Outcome, Result} -> {Outcome, Result}
+    after 10000 ->
+            error({unanswered, Operation})
+    end.

@@ -1,0 +1,85 @@
+-module(rabbit_hot_backup_jobs_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+jobs_test_() ->
+    {foreach,
+     fun() -> {ok, Pid} = rabbit_hot_backup_jobs:start_link(), Pid end,
+     fun(Pid) -> gen_server:stop(Pid) end,
+     [fun a_job_from_begin_to_end/0,
+      fun a_requested_job_belongs_to_its_session/0,
+      fun only_one_job_at_a_time/0,
+      fun a_job_ends_with_its_session/0,
+      fun a_request_that_is_refused_has_failed/0,
+      fun others_cannot_touch_a_job/0,
+      fun history_is_bounded/0]}.
+
+a_job_from_begin_to_end() ->
+    ?assertEqual(none, rabbit_hot_backup_jobs:current()),
+    {ok, Id} = rabbit_hot_backup_jobs:begin_job(self(), backup()),
+    ok = rabbit_hot_backup_jobs:progress(self(), Id, #{phase => <<"metadata">>, progress => {1, 2}}),
+    ?assertMatch(#{id := Id, kind := backup, state := running, repository := <<"/r">>,
+                   phase := <<"metadata">>, progress := {1, 2}, started := _},
+                 rabbit_hot_backup_jobs:current()),
+    ok = rabbit_hot_backup_jobs:end_job(self(), Id, done, #{backup => <<"B">>, bytes => 3}),
+    ?assertEqual(none, rabbit_hot_backup_jobs:current()),
+    ?assertMatch([#{id := Id, state := done, backup := <<"B">>, bytes := 3, finished := _}],
+                 rabbit_hot_backup_jobs:history()).
+
+a_requested_job_belongs_to_its_session() ->
+    Session = session(),
+    {ok, Id} = rabbit_hot_backup_jobs:request(Session, <<"/r">>),
+    ?assertMatch(#{state := requested}, rabbit_hot_backup_jobs:current()),
+    ?assertMatch({error, #{code := mismatch}},
+                 rabbit_hot_backup_jobs:begin_job(self(), (backup())#{job => Id})),
+    ?assertEqual({ok, Id}, rabbit_hot_backup_jobs:begin_job(Session, (backup())#{job => Id})),
+    ?assertMatch({error, #{code := mismatch}},
+                 rabbit_hot_backup_jobs:begin_job(Session, (backup())#{job => Id})),
+    ?assertMatch(#{state := running}, rabbit_hot_backup_jobs:current()).
+
+only_one_job_at_a_time() ->
+    {ok, _} = rabbit_hot_backup_jobs:begin_job(self(), backup()),
+    {error, #{code := busy, message := Message}} =
+        rabbit_hot_backup_jobs:begin_job(session(), backup()),
+    ?assertMatch({match, _}, re:run(Message, "^another backup is running since 2.*Z \\(job 1\\)$")),
+    ?assertMatch({error, #{code := busy}}, rabbit_hot_backup_jobs:request(session(), <<"/r">>)).
+
+a_job_ends_with_its_session() ->
+    Session = session(),
+    {ok, _} = rabbit_hot_backup_jobs:begin_job(Session, backup()),
+    Error = rabbit_hot_backup_protocol:error(stalled, "nothing came"),
+    exit(Session, {shutdown, Error}),
+    hot_backup_harness:eventually(fun() -> rabbit_hot_backup_jobs:current() =:= none end),
+    ?assertMatch([#{state := failed, error := Error}], rabbit_hot_backup_jobs:history()),
+    {ok, _} = rabbit_hot_backup_jobs:begin_job(self(), backup()).
+
+a_request_that_is_refused_has_failed() ->
+    {ok, Id} = rabbit_hot_backup_jobs:request(self(), <<"/r">>),
+    Error = rabbit_hot_backup_protocol:error(failed, "no"),
+    ok = rabbit_hot_backup_jobs:fail(Id, Error),
+    ?assertMatch([#{id := Id, state := failed, error := Error}], rabbit_hot_backup_jobs:history()),
+    ok = rabbit_hot_backup_jobs:fail(Id, Error).
+
+others_cannot_touch_a_job() ->
+    {ok, Id} = rabbit_hot_backup_jobs:begin_job(self(), backup()),
+    Other = session(),
+    ?assertMatch({error, #{code := mismatch}},
+                 rabbit_hot_backup_jobs:end_job(Other, Id, failed, #{})),
+    ?assertMatch({error, #{code := mismatch}},
+                 rabbit_hot_backup_jobs:end_job(self(), Id + 1, failed, #{})),
+    ok = rabbit_hot_backup_jobs:progress(Other, Id, #{phase => <<"x">>, progress => {0, 0}}),
+    ?assertNot(maps:is_key(phase, rabbit_hot_backup_jobs:current())).
+
+history_is_bounded() ->
+    [begin
+         {ok, Id} = rabbit_hot_backup_jobs:begin_job(self(), backup()),
+         ok = rabbit_hot_backup_jobs:end_job(self(), Id, done, #{backup => <<"B">>, bytes => 0})
+     end || _ <- lists:seq(1, 103)],
+    History = rabbit_hot_backup_jobs:history(),
+    ?assertEqual(lists:seq(103, 4, -1), [Id || #{id := Id} <- History]).
+
+backup() ->
+    #{kind => backup, repository => <<"/r">>}.
+
+session() ->
+    spawn(fun() -> receive stop -> ok end end).

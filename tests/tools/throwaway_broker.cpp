@@ -1,0 +1,92 @@
+// Starts a throw-away broker with this build's plugin, fills it, keeps traffic going until SIGINT
+// or SIGTERM, and removes it.
+//
+// For scripts: once everything is there, a file with shell assignments that say how to reach it
+// appears.
+#include "erlang_port/error.hpp"
+#include "tests/harness/broker.hpp"
+#include "tests/harness/temp_dir.hpp"
+#include "tests/tools/topology.hpp"
+#include "tests/tools/traffic.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <sys/prctl.h>
+#include <csignal>
+
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+
+namespace {
+
+struct Options {
+    tools::TopologySize size{3000, 10000};
+    double rate = 500;
+    bool plugin = true;
+    std::string ready_file;
+};
+
+std::string shell_assignments(const harness::Broker& broker) {
+    std::string text;
+    const auto add = [&](const std::string& name, const std::string& value) {
+        text += name + "='" + value + "'\n";
+    };
+    add("NODE", broker.node());
+    add("COOKIE_FILE", broker.cookie_file());
+    add("AMQP_PORT", std::to_string(broker.amqp_port()));
+    add("BROKER_PID", std::to_string(broker.pid()));
+    add("ERL_EPMD_PORT", *broker.client_environment().at("ERL_EPMD_PORT"));
+    return text;
+}
+
+void serve(const Options& options, const sigset_t& ending) {
+    harness::Broker broker({.hot_backup = options.plugin});
+    const tools::Topology topology = tools::make_topology(broker, options.size);
+    std::unique_ptr<tools::Traffic> traffic;
+    if (options.rate > 0) {
+        traffic = std::make_unique<tools::Traffic>(
+            broker.amqp_port(), tools::TrafficOptions{.messages_per_second = options.rate});
+    }
+    // Renamed, so that nobody reads half of it.
+    const std::string unfinished = options.ready_file + ".tmp";
+    harness::write_file(unfinished, shell_assignments(broker));
+    std::filesystem::rename(unfinished, options.ready_file);
+    int signal = 0;
+    sigwait(&ending, &signal);
+    if (traffic) {
+        traffic->stop();
+        std::cout << "confirmed=" << traffic->confirmed() << "\nconsumed=" << traffic->consumed()
+                  << "\nfailure='" << traffic->failure() << "'\n";
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    CLI::App app("Runs a throw-away RabbitMQ broker until SIGINT or SIGTERM");
+    app.add_option("--queues", options.size.queues);
+    app.add_option("--bindings", options.size.bindings);
+    app.add_option("--rate", options.rate, "messages a second, 0 for no traffic");
+    app.add_flag("!--no-plugin", options.plugin, "a broker without RabbitMQ Hot Backup");
+    app.add_option("--ready-file", options.ready_file, "made once all is there")->required();
+    CLI11_PARSE(app, argc, argv);
+
+    // Blocked before the first thread starts, so that only sigwait() gets them.
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ending, nullptr);
+    // A script that is killed cannot say goodbye.
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    try {
+        serve(options, ending);
+    } catch (const std::exception& error) {
+        std::cerr << "throwaway_broker: " << error.what() << '\n';
+        return 1;
+    }
+}
