@@ -25,6 +25,9 @@ constexpr std::size_t read_step = 64UL * 1024;
 // A buffer that one huge frame has made larger than this is not kept for the small ones after it.
 constexpr std::size_t kept_capacity = 4UL * 1024 * 1024;
 
+constexpr const char* other_side_hint =
+    "It may have stopped, or the plugin was disabled or ended the session: look into its log.";
+
 std::string reason(int error) {
     return std::strerror(error);
 }
@@ -173,12 +176,13 @@ void Frames::write_all(std::string_view bytes, Clock::time_point deadline) {
         } else if (errno != EINTR) {
             write_closed_ = true;
             if (errno != EPIPE && errno != ECONNRESET) {
-                throw Error(ErrorCode::failed, "cannot write to " + peer_ + ": " + reason(errno));
+                throw Error(ErrorCode::failed, "cannot write to " + peer_ + ": " + reason(errno),
+                            other_side_hint);
             }
         }
     }
     if (write_closed_) {
-        throw Error(ErrorCode::failed, peer_ + " closed the connection");
+        throw Error(ErrorCode::failed, peer_ + " closed the connection", other_side_hint);
     }
 }
 

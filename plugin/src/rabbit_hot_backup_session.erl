@@ -35,21 +35,8 @@
 -define(PING_ANSWER, 30000).
 %% An engine that works for a job may be deep in a sync of its disk; it reports progress now and then.
 -define(JOB_SILENCE, 10 * 60 * 1000).
-%% An engine conducts: it asks and waits. So this many requests at once are a fault.
--define(MOST_REQUESTS, 64).
 %% Messages that have arrived and are not looked at. An engine acknowledges what it got, at the most.
 -define(MOST_UNREAD, 1000).
-
--record(request, {id :: rabbit_hot_backup_protocol:id(),
-                  deadline :: integer(),
-                  operation :: atom() | {unknown, binary()},
-                  arguments :: rabbit_hot_backup_protocol:details()}).
-
-%% The request in hand: what its worker answers goes to the engine.
--record(work, {request :: #request{},
-               pid :: pid(),
-               monitor :: reference(),
-               timer :: reference()}).
 
 %% A run that feeds the stream.
 -record(run, {pid :: pid(), monitor :: reference()}).
@@ -59,8 +46,8 @@
                 manager :: {pid(), reference()} | undefined,
                 phase = greeting :: greeting | open | {parting, rabbit_hot_backup_protocol:error()},
                 %% Requests of the engine.
-                work :: #work{} | undefined,
-                todo = queue:new() :: queue:queue(#request{}),
+                requests = rabbit_hot_backup_requests:new() ::
+                    rabbit_hot_backup_requests:requests(),
                 %% Requests of ours.
                 last_id = 0 :: rabbit_hot_backup_protocol:id(),
                 asked = #{} :: #{rabbit_hot_backup_protocol:id() =>
@@ -71,10 +58,7 @@
                 checkpoint :: rabbit_hot_backup_metadata:checkpoint() | undefined,
                 stream :: rabbit_hot_backup_stream:stream() | undefined,
                 run :: #run{} | undefined,
-                %% The clock.
-                mode :: atom(),
-                heard = 0 :: integer(),
-                timer :: reference() | undefined}).
+                clock = rabbit_hot_backup_clock:new() :: rabbit_hot_backup_clock:clock()}).
 
 %% ------------------------------------------------------------------
 
@@ -152,35 +136,31 @@ handle_cast({cancel, Job}, State) ->
     noreply(fun() -> send({notice, cancel, #{job => Job}}, State) end, State).
 
 -spec handle_info(term(), #state{}) -> {noreply, #state{}} | {stop, term(), #state{}}.
-handle_info({timeout, Timer, patience}, #state{timer = Timer} = State) ->
-    noreply(fun() -> lose_patience(State#state{timer = undefined}) end, State);
-handle_info({timeout, Timer, work}, #state{work = #work{timer = Timer}} = State) ->
-    noreply(fun() -> give_up_work(State) end, State);
-handle_info({timeout, Timer, {asked, Id}}, State) ->
-    noreply(fun() -> unanswered(Id, Timer, State) end, State);
-handle_info({timeout, Timer, _}, State) when is_reference(Timer) ->
-    {noreply, State};
-handle_info({'DOWN', Monitor, process, _, Reason}, #state{work = #work{monitor = Monitor}} = State) ->
-    noreply(fun() -> worked(Reason, State) end, State);
-handle_info({'DOWN', Monitor, process, _, Reason}, #state{run = #run{monitor = Monitor}} = State) ->
-    noreply(fun() -> ran(Reason, State) end, State);
+handle_info({timeout, Timer, What}, State) when is_reference(Timer) ->
+    noreply(fun() -> timeout(What, Timer, State) end, State);
 handle_info({'DOWN', Monitor, process, _, _}, #state{manager = {_, Monitor}} = State) ->
     {stop, shutdown, State};
+handle_info({'DOWN', Monitor, process, _, Reason}, #state{run = #run{monitor = Monitor}} = State) ->
+    noreply(fun() -> ran(Reason, State) end, State);
+handle_info({'DOWN', Monitor, process, _, Reason} = Message, #state{requests = Requests} = State) ->
+    case rabbit_hot_backup_requests:finished(Monitor, Reason, Requests) of
+        {Request, Answer, Others} ->
+            noreply(fun() -> work(answer(Request, Answer, State#state{requests = Others})) end,
+                    State);
+        unknown ->
+            noreply(fun() -> hear(Message, State) end, State)
+    end;
 handle_info({'EXIT', Pid, Reason}, State) when is_pid(Pid) ->
     %% Linked are the supervisor, which gen_server looks after, and the writer.
     {stop, Reason, State};
 handle_info(Message, State) ->
-    noreply(fun() -> hear(rabbit_hot_backup_carrier:received(Message, State#state.carrier), State)
-            end, State).
+    noreply(fun() -> hear(Message, State) end, State).
 
 -spec terminate(term(), #state{}) -> ok.
 %% A program that misbehaved is killed. One that may go gets time to clean up.
 terminate(Reason, #state{carrier = Carrier} = State) ->
     _ = stop_run(State),
-    case State#state.work of
-        #work{pid = Worker} -> exit(Worker, kill);
-        undefined -> ok
-    end,
+    ok = rabbit_hot_backup_requests:stop(State#state.requests),
     How = case Reason of
               {shutdown, #{code := _}} -> kill;
               _ -> leave
@@ -212,25 +192,48 @@ send(Message, #state{writer = Writer} = State) ->
             end_session(failed, "the program asks and does not read the answers", [])
     end.
 
+-spec timeout(term(), reference(), #state{}) -> #state{}.
+timeout(clock, Timer, #state{clock = Clock} = State) ->
+    case rabbit_hot_backup_clock:ring(Timer, Clock) of
+        {ok, Going} -> State#state{clock = Going};
+        {silent, Mode, Limit, Stopped} -> silent(Mode, Limit, State#state{clock = Stopped})
+    end;
+timeout(request, Timer, #state{requests = Requests} = State) ->
+    case rabbit_hot_backup_requests:expired(Timer, Requests) of
+        {Request, Others} -> work(given_up(Request, State#state{requests = Others}));
+        unknown -> State
+    end;
+timeout({asked, Id}, Timer, State) ->
+    unanswered(Id, Timer, State).
+
 %% ------------------------------------------------------------------
 %% Hearing
 
 -spec hear(term(), #state{}) -> #state{}.
-hear({messages, Messages, Carrier}, State) ->
+hear(Received, #state{carrier = Carrier} = State) ->
+    case rabbit_hot_backup_carrier:received(Received, Carrier) of
+        {messages, Messages, Next} ->
+            not_flooded(),
+            lists:foldl(fun message/2, State#state{carrier = Next}, Messages);
+        {closed, Error} ->
+            case State#state.phase of
+                {parting, Reason} -> end_session(Reason);
+                _ -> end_session(Error)
+            end;
+        {broken, Error} ->
+            end_session(Error);
+        ignored ->
+            State
+    end.
+
+-spec not_flooded() -> ok.
+not_flooded() ->
     case process_info(self(), message_queue_len) of
         {message_queue_len, Length} when Length > ?MOST_UNREAD ->
             end_session(failed, "the program sends more than can be read", []);
         _ ->
-            lists:foldl(fun message/2, State#state{carrier = Carrier}, Messages)
-    end;
-hear({closed, _}, #state{phase = {parting, Error}}) ->
-    end_session(Error);
-hear({closed, Error}, _) ->
-    end_session(Error);
-hear({broken, Error}, _) ->
-    end_session(Error);
-hear(ignored, State) ->
-    State.
+            ok
+    end.
 
 -spec message(rabbit_hot_backup_protocol:incoming(), #state{}) -> #state{}.
 message({hello, Versions, Info}, #state{phase = greeting} = State) ->
@@ -251,9 +254,11 @@ message(Message, #state{phase = Phase}) when Phase =:= greeting; element(1, Mess
 message({ack, Stream, Sequence}, State) ->
     acknowledged(Stream, Sequence, State);
 message({request, Id, Milliseconds, Operation, Arguments}, State) ->
-    Request = #request{id = Id, deadline = now_ms() + Milliseconds,
-                       operation = Operation, arguments = Arguments},
-    take_request(Request, alive(State));
+    case rabbit_hot_backup_requests:take(Id, Milliseconds, Operation, Arguments,
+                                         State#state.requests) of
+        {ok, Requests} -> work(alive(State#state{requests = Requests}));
+        {error, Error} -> end_session(Error)
+    end;
 message({reply, Id, Outcome, Details}, State) ->
     answered(Id, Outcome, Details, alive(State));
 message({notice, progress, Details}, State) ->
@@ -324,35 +329,16 @@ tell(From, Answer) -> gen_server:reply(From, Answer).
 %% ------------------------------------------------------------------
 %% Requests of the engine
 
--spec take_request(#request{}, #state{}) -> #state{}.
-take_request(#request{id = Id} = Request, #state{todo = Todo, work = Work} = State) ->
-    Open = [Other || #request{id = Other} <- queue:to_list(Todo)]
-        ++ [Other || #work{request = #request{id = Other}} <- [Work]],
-    case lists:member(Id, Open) of
-        true -> end_session(failed, "the program used the request number ~b twice", [Id]);
-        false when length(Open) >= ?MOST_REQUESTS ->
-            end_session(failed, "the program has more than ~b requests open", [?MOST_REQUESTS]);
-        false -> work(State#state{todo = queue:in(Request, Todo)})
+-spec work(#state{}) -> #state{}.
+%% The next request, if none is in hand.
+work(#state{requests = Requests} = State) ->
+    case rabbit_hot_backup_requests:next(Requests) of
+        {Request, Others} -> work(operate(Request, State#state{requests = Others}));
+        none -> State
     end.
 
--spec work(#state{}) -> #state{}.
-%% The next request, if none is in hand. What is too late already is dropped.
-work(#state{work = undefined, todo = Todo} = State) ->
-    case queue:out(Todo) of
-        {{value, #request{deadline = Deadline} = Request}, Others} ->
-            Next = State#state{todo = Others},
-            case now_ms() =< Deadline of
-                true -> work(operate(Request, Next));
-                false -> work(Next)
-            end;
-        {empty, _} ->
-            State
-    end;
-work(State) ->
-    State.
-
--spec operate(#request{}, #state{}) -> #state{}.
-operate(#request{operation = Operation, arguments = Arguments} = Request, State) ->
+-spec operate(rabbit_hot_backup_requests:request(), #state{}) -> #state{}.
+operate(#{operation := Operation, arguments := Arguments} = Request, State) ->
     case rabbit_hot_backup_operations:plan(Operation, Arguments, self()) of
         {later, Fun} -> start_work(Fun, Request, State);
         {now, Answer} -> answer(Request, Answer, State);
@@ -363,51 +349,35 @@ operate(#request{operation = Operation, arguments = Arguments} = Request, State)
             start_work(Fun, Request, end_stream(Error, State))
     end.
 
--spec answer(#request{}, rabbit_hot_backup_operations:answer(), #state{}) -> #state{}.
-answer(#request{id = Id}, {ok, Result, Changes}, State) ->
+-spec start_work(fun(() -> rabbit_hot_backup_operations:answer()),
+                 rabbit_hot_backup_requests:request(), #state{}) -> #state{}.
+start_work(Fun, Request, #state{requests = Requests} = State) ->
+    State#state{requests = rabbit_hot_backup_requests:start(Fun, Request, Requests)}.
+
+-spec answer(rabbit_hot_backup_requests:request(), rabbit_hot_backup_operations:answer(),
+             #state{}) -> #state{}.
+answer(#{id := Id}, {ok, Result, Changes}, State) ->
     send({reply, Id, ok, Result}, heard(maps:fold(fun change/3, State, Changes)));
-answer(#request{id = Id}, {error, Error}, State) ->
+answer(#{id := Id}, {error, Error}, State) ->
     send({reply, Id, error, Error}, heard(State)).
 
 -spec change(atom(), term(), #state{}) -> #state{}.
 change(job, Job, State) -> State#state{job = Job};
 change(checkpoint, Checkpoint, State) -> State#state{checkpoint = Checkpoint}.
 
--spec start_work(fun(() -> rabbit_hot_backup_operations:answer()), #request{}, #state{}) ->
-          #state{}.
-start_work(Fun, #request{deadline = Deadline} = Request, State) ->
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({answer, Fun()}) end),
-    Timer = erlang:start_timer(max(0, Deadline - now_ms()), self(), work),
-    State#state{work = #work{request = Request, pid = Pid, monitor = Monitor, timer = Timer}}.
-
--spec worked(term(), #state{}) -> #state{}.
-worked(Reason, #state{work = #work{request = Request, timer = Timer}} = State) ->
-    _ = erlang:cancel_timer(Timer),
-    Answer = case Reason of
-                 {answer, Given} -> Given;
-                 _ -> {error, rabbit_hot_backup_protocol:error(
-                                failed, "the plugin could not do it: ~tp", [Reason])}
-             end,
-    work(answer(Request, Answer, State#state{work = undefined})).
-
--spec give_up_work(#state{}) -> #state{}.
-%% The deadline has passed: nobody waits for the answer. A checkpoint that is activated nevertheless
-%% would be nobody's.
-give_up_work(#state{work = #work{request = #request{operation = Operation}, pid = Pid,
-                                 monitor = Monitor}} = State) ->
-    erlang:demonitor(Monitor, [flush]),
-    exit(Pid, kill),
-    case Operation of
-        checkpoint_begin when State#state.checkpoint =:= undefined ->
-            rabbit_hot_backup_checkpoints:release(self());
-        _ -> ok
-    end,
-    work(heard(State#state{work = undefined})).
+-spec given_up(rabbit_hot_backup_requests:request(), #state{}) -> #state{}.
+%% Nobody waits for the answer. A checkpoint that is activated nevertheless would be nobody's.
+given_up(#{operation := checkpoint_begin}, #state{checkpoint = undefined} = State) ->
+    ok = rabbit_hot_backup_checkpoints:release(self()),
+    heard(State);
+given_up(_, State) ->
+    heard(State).
 
 %% ------------------------------------------------------------------
 %% The stream
 
--spec start_stream(rabbit_hot_backup_protocol:stream_id(), #request{}, #state{}) -> #state{}.
+-spec start_stream(rabbit_hot_backup_protocol:stream_id(), rabbit_hot_backup_requests:request(),
+                   #state{}) -> #state{}.
 start_stream(_, Request, #state{checkpoint = undefined} = State) ->
     answer(Request, {error, rabbit_hot_backup_protocol:error(
                               failed, "there is no checkpoint to stream")}, State);
@@ -512,60 +482,50 @@ stop_run(#state{stream = Stream, run = Run} = State) ->
 %% ------------------------------------------------------------------
 %% The clock
 
--spec patience(#state{}) -> {Mode :: atom(), Milliseconds :: non_neg_integer() | infinity}.
-%% How long the engine may be silent now. Its turn is whenever we do nothing that it waits for.
+-spec watch(#state{}) -> #state{}.
+watch(#state{clock = Clock} = State) ->
+    {Mode, Limit} = patience(State),
+    State#state{clock = rabbit_hot_backup_clock:set(Mode, Limit, Clock)}.
+
+-spec patience(#state{}) -> {Mode :: atom(), rabbit_hot_backup_clock:limit()}.
+%% What the engine may be silent about now, and how long. It is its turn whenever we do nothing that it
+%% waits for.
 patience(#state{phase = greeting}) -> {greeting, ?GREETING};
 patience(#state{phase = {parting, _}}) -> {parting, ?PARTING};
-patience(#state{work = #work{}}) -> {working, infinity};
-patience(#state{stream = Stream} = State) when Stream =/= undefined ->
+patience(#state{requests = Requests} = State) ->
+    case rabbit_hot_backup_requests:is_busy(Requests) of
+        true -> {working, infinity};
+        false -> patience_with(State)
+    end.
+
+-spec patience_with(#state{}) -> {Mode :: atom(), rabbit_hot_backup_clock:limit()}.
+patience_with(#state{stream = Stream, run = Run}) when Stream =/= undefined ->
     case rabbit_hot_backup_stream:outstanding(Stream) of
-        0 when State#state.run =/= undefined -> {working, infinity};
+        0 when Run =/= undefined -> {working, infinity};
         _ -> {streaming, stall_timeout()}
     end;
-patience(#state{checkpoint = Checkpoint}) when Checkpoint =/= undefined ->
+patience_with(#state{checkpoint = Checkpoint}) when Checkpoint =/= undefined ->
     {holding, stall_timeout()};
-patience(#state{job = Job}) when Job =/= undefined -> {job, ?JOB_SILENCE};
-patience(#state{asked = Asked}) when map_size(Asked) > 0 -> {asking, infinity};
-patience(#state{manager = undefined}) -> {attached, infinity};
-patience(_) -> {idle, ?PING_EVERY}.
+patience_with(#state{job = Job}) when Job =/= undefined -> {job, ?JOB_SILENCE};
+patience_with(#state{asked = Asked}) when map_size(Asked) > 0 -> {asking, infinity};
+patience_with(#state{manager = undefined}) -> {attached, infinity};
+patience_with(_) -> {idle, ?PING_EVERY}.
 
 -spec stall_timeout() -> pos_integer().
 stall_timeout() ->
     {ok, Milliseconds} = application:get_env(rabbitmq_hot_backup, stall_timeout),
     Milliseconds.
 
--spec watch(#state{}) -> #state{}.
-%% Sets the clock anew when it is about something else than before. Within a mode a sign of life only
-%% moves `heard`: the timer looks at it when it fires.
-watch(#state{mode = Mode, timer = Timer} = State) ->
-    case patience(State) of
-        {Mode, _} when Timer =/= undefined; Mode =:= working; Mode =:= asking; Mode =:= attached ->
-            State;
-        {New, Milliseconds} ->
-            _ = [erlang:cancel_timer(Timer) || Timer =/= undefined],
-            wind(Milliseconds, heard(State#state{mode = New, timer = undefined}))
-    end.
-
--spec wind(non_neg_integer() | infinity, #state{}) -> #state{}.
-wind(infinity, State) -> State;
-wind(Milliseconds, State) ->
-    State#state{timer = erlang:start_timer(Milliseconds, self(), patience)}.
-
 -spec heard(#state{}) -> #state{}.
-heard(State) ->
-    State#state{heard = now_ms()}.
+heard(#state{clock = Clock} = State) ->
+    State#state{clock = rabbit_hot_backup_clock:heard(Clock)}.
 
 -spec alive(#state{}) -> #state{}.
 %% The engine has sent something. While data is on its way only acknowledgements count.
-alive(#state{mode = streaming} = State) -> State;
-alive(State) -> heard(State).
-
--spec lose_patience(#state{}) -> #state{}.
-lose_patience(#state{heard = Heard} = State) ->
-    {Mode, Milliseconds} = patience(State),
-    case Heard + Milliseconds - now_ms() of
-        Left when Left > 0 -> wind(Left, State);
-        _ -> silent(Mode, Milliseconds, State)
+alive(#state{clock = Clock} = State) ->
+    case rabbit_hot_backup_clock:mode(Clock) of
+        streaming -> State;
+        _ -> heard(State)
     end.
 
 -spec silent(atom(), pos_integer(), #state{}) -> #state{}.
@@ -588,7 +548,3 @@ stalled(Format, Milliseconds) ->
     end_session(rabbit_hot_backup_protocol:error(
                   stalled, Format, [Milliseconds div 1000],
                   "Look at the program's process, and at the disk that the repository is on.")).
-
--spec now_ms() -> integer().
-now_ms() ->
-    erlang:monotonic_time(millisecond).

@@ -33,7 +33,7 @@ ExitCode create_command(const Arguments& arguments, Output& output) {
     output.line("  " + format_bytes(summary.bytes) + " in " + std::to_string(summary.files) +
                 " files, " + format_duration(seconds_between(summary.started, summary.finished)));
     for (const auto& warning : result.warnings) {
-        output.line("WARNING: " + printable(warning));
+        output.warning(warning);
     }
     auto json = to_json(result.id, summary);
     json["warnings"] = result.warnings;

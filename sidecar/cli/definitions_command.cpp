@@ -53,6 +53,14 @@ private:
     std::ostream stream_{this};
 };
 
+void warn(const DefinitionsReport& report, Output& output) {
+    if (report.replaced_strings > 0) {
+        output.warning(std::to_string(report.replaced_strings) +
+                       " strings have bytes that are not UTF-8, which JSON cannot hold; each such "
+                       "byte became U+FFFD");
+    }
+}
+
 }  // namespace
 
 ExitCode definitions_command(const Arguments& arguments, Output& output) {
@@ -63,18 +71,14 @@ ExitCode definitions_command(const Arguments& arguments, Output& output) {
     Snapshot snapshot(stored, SnapshotIndex::scan(stored));
 
     if (arguments.output_file.empty()) {
-        write_definitions(snapshot, header, std::cout);
+        warn(write_definitions(snapshot, header, std::cout), output);
         return exit_done;
     }
     OutputFile file(arguments.output_file);
     const auto report = write_definitions(snapshot, header, file.stream());
     file.publish();
     output.line("definitions of " + id + " written to " + arguments.output_file);
-    if (report.replaced_strings > 0) {
-        output.line(
-            "WARNING: " + std::to_string(report.replaced_strings) +
-            " strings are not UTF-8, which JSON cannot hold; their odd bytes became U+FFFD");
-    }
+    warn(report, output);
     output.summary({{"backup", id},
                     {"output", arguments.output_file},
                     {"replaced_strings", report.replaced_strings}});

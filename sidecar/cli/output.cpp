@@ -49,6 +49,14 @@ void Output::message(const OrderedJson& object) {
     }
 }
 
+void Output::warning(std::string_view text) {
+    if (!json_) {
+        clear_progress();
+        std::cout << std::flush;
+        std::cerr << "WARNING: " << printable(text) << '\n';
+    }
+}
+
 void Output::error(const Error& error) {
     if (json_) {
         std::cout << to_line(OrderedJson{{"message_type", "error"},

@@ -28,6 +28,9 @@ public:
     void summary(OrderedJson object);
     // The same for an object that has its "message_type".
     void message(const OrderedJson& object);
+    // What the operator should know although the work is done; with --json nothing, the summary has
+    // it.
+    void warning(std::string_view text);
     void error(const Error& error);
 
     // Flushes standard output and throws when what was printed did not arrive (a full disk, a

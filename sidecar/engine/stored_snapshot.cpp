@@ -5,8 +5,12 @@ namespace hot_backup {
 StoredSnapshot::StoredSnapshot(const Repository& repository, const std::string& backup_id)
     : repository_(repository), entry_(repository.find_file(backup_id, snapshot_path)) {}
 
-void StoredSnapshot::rewind() { reader_.emplace(repository_, entry_); }
+void StoredSnapshot::rewind() {
+    reader_.emplace(repository_, entry_);
+}
 
-std::optional<std::string_view> StoredSnapshot::next() { return reader_.value().next(); }
+std::optional<std::string_view> StoredSnapshot::next() {
+    return reader_.value().next();
+}
 
 }  // namespace hot_backup

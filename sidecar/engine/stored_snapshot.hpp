@@ -1,4 +1,5 @@
-// The metadata of a backup, read from its packs: what the definitions layer reads, and what verify reads through.
+// The metadata of a backup, read from its packs: what the definitions layer reads, and what verify
+// reads through.
 #pragma once
 
 #include "sidecar/definitions/snapshot_source.hpp"
@@ -14,7 +15,8 @@ inline constexpr std::string_view snapshot_path = "metadata/snapshot";
 // What it hands out is checked against the extents' digests. Holds one extent in memory.
 class StoredSnapshot final : public SnapshotSource {
 public:
-    // The repository outlives it. Error not_found when there is no such backup or it has no metadata.
+    // The repository outlives it. Error not_found when there is no such backup or it has no
+    // metadata.
     StoredSnapshot(const Repository& repository, const std::string& backup_id);
 
     void rewind() override;

@@ -42,7 +42,7 @@ using Record = std::tuple<std::string, Term, Term>;
 
 void add(View& view, const Record& record) {
     const auto& [table, key, value] = record;
-    if (table == "runtime_parameters") {
+    if (table == "rabbit_runtime_parameters") {
         const auto* component = key.element(1);
         if (component != nullptr && *component == erlang::binary("integration")) {
             const auto& writer = std::get<erlang::Binary>(key.element(2)->value()).bytes;
@@ -112,7 +112,7 @@ std::string violation(const View& view) {
             return "no counter of writer " + std::to_string(writer);
         }
         const std::int64_t count = left->second;
-        for (const char* table : {"integration_right", "runtime_parameters"}) {
+        for (const char* table : {"integration_right", "rabbit_runtime_parameters"}) {
             const auto counter = view.counters.find({table, writer});
             if (counter == view.counters.end() || counter->second != count) {
                 return std::string("the counter in ") + table + " is another one";

@@ -69,7 +69,6 @@ void check_session_ends(const Broker& broker, const std::vector<Term>& messages)
     REQUIRE(attached.element(0)->is_atom("ok"));
     const Term session = *attached.element(1);
     const auto deadline = std::chrono::steady_clock::now() + 30s;
-    connection.monitor(session, deadline);
     try {
         for (const Term& message : messages) {
             connection.send(session, message, deadline);

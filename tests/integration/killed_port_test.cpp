@@ -62,7 +62,9 @@ TEST_CASE("a port program killed at any moment of a backup fails that backup and
     kill(port_program(broker), SIGKILL);
     const Job killed = wait_until_finished(broker, in_stream);
     CHECK(killed.state == "failed");
-    CHECK_THAT(killed.error_message, Catch::Contains("signal 9"));
+    // Which of the two comes first is up to the kernel.
+    CHECK_THAT(killed.error_message,
+               Catch::Contains("signal 9") || Catch::Contains("closed its connection"));
 
     const auto start = std::chrono::steady_clock::now();
     check_port_backup(broker, repository);
@@ -99,8 +101,9 @@ TEST_CASE("a port program that stands still in the stream is killed and replaced
     CHECK(ended.state == "failed");
     CHECK(ended.error_code == "stalled");
     wait_until_idle(broker);
-    CHECK(port_program(broker) != program);
+    // Whoever asks for a backup does not wait for the next attempt to come.
     check_port_backup(broker, repository);
+    CHECK(port_program(broker) != program);
     check_next_backup(broker, repository);
     service.finish();
     set_stall_timeout(broker, 60s);

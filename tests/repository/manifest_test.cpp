@@ -179,7 +179,7 @@ TEST_CASE("a manifest of a newer version is refused with a hint to upgrade") {
     const Error error = error_of([&] { read(lines); });
     CHECK(error.code() == ErrorCode::failed);
     CHECK(has(error.what(), "/m has format version 2, and this program knows up to 1"));
-    CHECK(has(error.hint(), "newer rabbitmq-hot-backup"));
+    CHECK(has(error.hint(), "Upgrade rabbitmq-hot-backup"));
 }
 
 TEST_CASE("a sealed text that is no manifest is refused") {

@@ -81,7 +81,7 @@ TEST_CASE("a newer repository is refused with a hint to upgrade") {
     const Error error = open_error(disk);
     CHECK(error.code() == ErrorCode::failed);
     CHECK(has(error.what(), "/r/repository.json has format version 2"));
-    CHECK(has(error.hint(), "newer rabbitmq-hot-backup"));
+    CHECK(has(error.hint(), "Upgrade rabbitmq-hot-backup"));
 }
 
 TEST_CASE("a repository.json that says something else is damage") {
