@@ -145,7 +145,7 @@ void Frames::check_length() {
 
 void Frames::fail_read(const std::string& message) {
     read_closed_ = true;
-    throw Error(ErrorCode::failed, message);
+    throw Error(ErrorCode::failed, message, other_side_hint);
 }
 
 void Frames::write(std::string_view body, Clock::time_point deadline) {

@@ -1,10 +1,10 @@
 %% RabbitMQ Hot Backup, as the rest of the node sees it: the management pages, commands, a schedule.
 %%
-%% A backup is made by a program outside the VM (see docs/architecture.md). The functions here ask for one
-%% and tell how it is getting on; none of them waits for a backup to finish.
+%% A backup is made by a program outside the VM (see docs/architecture.md). The functions here ask
+%% for one and tell how it is getting on; none of them waits for a backup to finish.
 %%
-%% Every function that can fail returns `{error, Error}` with a map that names a code, a message (the cause,
-%% for people) and a hint (what to do about it).
+%% Every function that can fail returns `{error, Error}` with a map that names a code, a message
+%% (the cause, for people) and a hint (what to do about it).
 -module(rabbit_hot_backup).
 
 %% Doing.
@@ -16,18 +16,20 @@
 -export_type([options/0, job_id/0, job/0, port_status/0, status/0, error/0]).
 
 -type options() :: #{repository => file:filename_all()}.
-%% `repository`: the directory that the backup goes to. The default is the setting `repository` of the application.
+%% `repository`: the directory that the backup goes to. The default is the setting `repository` of
+%% the application.
 
 -type job_id() :: rabbit_hot_backup_jobs:id().
 %% A number that rises with every backup since the plugin was started.
 
 -type job() :: rabbit_hot_backup_jobs:job().
-%% Its `state` is `requested`, `running`, `done`, `failed` or `cancelled`. A running one has a `phase` and
-%% its `progress` in bytes (the total is 0 while nobody knows it); a finished one the ID of its `backup` or
-%% its `error`. All times are Unix times in milliseconds.
+%% Its `state` is `requested`, `running`, `done`, `failed` or `cancelled`. A running one has a
+%% `phase` and its `progress` in bytes (the total is 0 while nobody knows it); a finished one the
+%% ID of its `backup` or its `error`. All times are Unix times in milliseconds.
 
 -type port_status() :: rabbit_hot_backup_port:status().
-%% How the program is that the broker starts. When its `state` is `waiting`, `error` says what is wrong.
+%% How the program is that the broker starts. When its `state` is `waiting`, `error` says what is
+%% wrong.
 
 -type status() :: #{job := job() | none,
                     port := port_status(),

@@ -1,4 +1,5 @@
-%% The application: an ordinary plugin that `rabbitmq-plugins` enables and disables on a running node.
+%% The application: an ordinary plugin that `rabbitmq-plugins` enables and disables on a running
+%% node.
 -module(rabbit_hot_backup_app).
 
 -behaviour(application).

@@ -1,7 +1,7 @@
 %% What carries messages between the plugin and an engine: docs/protocol.md, "Carriers".
 %%
-%% A carrier belongs to the process that opened it. Only send/2 may be called by another process, and it
-%% blocks while the peer does not read: see rabbit_hot_backup_writer.
+%% A carrier belongs to the process that opened it. Only send/2 may be called by another process,
+%% and it blocks while the peer does not read: see rabbit_hot_backup_writer.
 -module(rabbit_hot_backup_carrier).
 
 -export([open/1, received/2, send/2, close/2, peer/1]).
@@ -52,7 +52,8 @@ identify(#stdio{port = Port} = Stdio) ->
         | {closed, rabbit_hot_backup_protocol:error()}
         | {broken, rabbit_hot_backup_protocol:error()}
         | ignored.
-%% What an Erlang message means: messages of the peer; that the peer is gone; that it sent something else.
+%% What an Erlang message means: messages of the peer; that the peer is gone; that it sent
+%% something else.
 received({Port, {data, Bytes}}, #stdio{port = Port, input = Input} = Stdio) ->
     case rabbit_hot_backup_protocol:unframe(<<Input/binary, Bytes/binary>>) of
         {Messages, Rest} when is_list(Messages) ->
@@ -103,15 +104,17 @@ close(#stdio{process = Process} = Stdio, kill) ->
     close_port(Stdio);
 close(#distribution{pid = Pid, monitor = Monitor}, _) ->
     erlang:demonitor(Monitor, [flush]),
-    %% A hidden node is one tool's own connection; to cut off a member of the cluster is not our business.
+    %% A hidden node is one tool's own connection; to cut off a member of the cluster is not our
+    %% business.
     case lists:member(node(Pid), nodes(hidden)) of
         true -> _ = erlang:disconnect_node(node(Pid)), ok;
         false -> ok
     end.
 
 -spec close_port(#stdio{}) -> ok.
-%% port_close/1 would first wait, for ever, until the program has read all that is queued for it; and whoever is
-%% suspended in port_command/2 would wait with it. The program sees the end of its input at once.
+%% port_close/1 would first wait, for ever, until the program has read all that is queued for it;
+%% and whoever is suspended in port_command/2 would wait with it. The program sees the end of its
+%% input at once.
 close_port(#stdio{port = Port}) ->
     Monitor = erlang:monitor(port, Port),
     exit(Port, kill),

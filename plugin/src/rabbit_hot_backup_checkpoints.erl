@@ -1,9 +1,10 @@
 %% Owns the Mnesia checkpoints of this node's backups.
 %%
-%% A checkpoint outlives whoever asked for it, and while it is active every writer pays for it. So one process
-%% owns them all: it watches the session that each is for, and deactivates it when the session ends
-%% in whatever way, when it is asked to, and when the plugin stops. What an earlier life of the plugin
-%% (or of the node) left behind is deactivated at the start, on all running nodes.
+%% A checkpoint outlives whoever asked for it, and while it is active every writer pays for it. So
+%% one process owns them all: it watches the session that each is for, and deactivates it when the
+%% session ends in whatever way, when it is asked to, and when the plugin stops. What an earlier
+%% life of the plugin (or of the node) left behind is deactivated at the start, on all running
+%% nodes.
 -module(rabbit_hot_backup_checkpoints).
 
 -behaviour(gen_server).
@@ -134,7 +135,8 @@ activate_now(Tables) ->
     Name = {rabbit_hot_backup, node(), {os:system_time(), erlang:unique_integer()}},
     Instant = os:system_time(microsecond),
     Start = erlang:monotonic_time(microsecond),
-    %% `max`: every replica of a table gets a retainer, so the checkpoint outlives another node's end.
+    %% `max`: every replica of a table gets a retainer, so the checkpoint outlives another node's
+    %% end.
     Arguments = [{name, Name}, {max, Tables}, {ram_overrides_dump, false}],
     try mnesia:activate_checkpoint(Arguments) of
         {ok, Name, _Nodes} ->
@@ -159,11 +161,12 @@ not_activated(Name, Reason) ->
 %% Transactions in flight
 
 -spec settle([term()]) -> ok | {error, rabbit_hot_backup_protocol:error()}.
-%% A transaction that is being committed during the activation belongs to the checkpoint, as a whole: what it overwrites
-%% is not retained. But Mnesia (looked at in OTP 25) waits for such transactions only if another node coordinates
-%% them. A local one may still have to write its records when the checkpoint is active; a reader that has
-%% passed one of its tables by then, and not the other, sees half of it. So the checkpoint is not
-%% given away before all transactions that were open at its activation are over.
+%% A transaction that is being committed during the activation belongs to the checkpoint, as a
+%% whole: what it overwrites is not retained. But Mnesia (looked at in OTP 25) waits for such
+%% transactions only if another node coordinates them. A local one may still have to write its
+%% records when the checkpoint is active; a reader that has passed one of its tables by then, and
+%% not the other, sees half of it. So the checkpoint is not given away before all transactions
+%% that were open at its activation are over.
 settle(Transactions) ->
     settle(Transactions, 1, erlang:monotonic_time(millisecond) + ?SETTLING).
 
@@ -186,8 +189,8 @@ settle(Transactions, Pause, Deadline) ->
     end.
 
 -spec open_transactions() -> [term()].
-%% Those that this node coordinates and those it takes part in. mnesia:system_info(transactions) names
-%% the former only.
+%% Those that this node coordinates and those it takes part in. mnesia:system_info(transactions)
+%% names the former only.
 open_transactions() ->
     case mnesia_tm:get_info(?ANSWER) of
         {info, Participants, Coordinators} ->
@@ -201,8 +204,9 @@ open_transactions() ->
 %% All nodes
 
 -spec deactivate_everywhere(name()) -> ok.
-%% Mnesia's own deactivation goes to the nodes that the local checkpoint knows of. When that is not to be
-%% had, all running nodes are asked; those that know of none answer with an error that is of no interest.
+%% Mnesia's own deactivation goes to the nodes that the local checkpoint knows of. When that is
+%% not to be had, all running nodes are asked; those that know of none answer with an error that
+%% is of no interest.
 deactivate_everywhere(Name) ->
     try mnesia:deactivate_checkpoint(Name) of
         ok -> ok;

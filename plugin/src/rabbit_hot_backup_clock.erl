@@ -1,8 +1,9 @@
 %% How long a peer has been silent: one timer for all that a session waits for.
 %%
-%% The session says what it waits for (the mode) and how long at most. A new mode starts the clock anew;
-%% a sign of life only moves the hand, and the timer looks at it when it fires, so that the many
-%% messages of a stream cost no timers. Belongs to one process, which gets `{timeout, Timer, clock}`.
+%% The session says what it waits for (the mode) and how long at most. A new mode starts the clock
+%% anew; a sign of life only moves the hand, and the timer looks at it when it fires, so that the
+%% many messages of a stream cost no timers. Belongs to one process, which gets `{timeout, Timer,
+%% clock}`.
 -module(rabbit_hot_backup_clock).
 
 -export([new/0, set/3, heard/1, mode/1, ring/2]).

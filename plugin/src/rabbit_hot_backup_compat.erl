@@ -16,7 +16,8 @@
 -type configuration_file() :: {Role :: binary(), Path :: file:filename_all()}.
 
 -spec log(logger:level(), io:format(), [term()]) -> ok.
-%% Into the broker's own log. rabbit_log changed over the releases; the domain makes `logger` do the same on all.
+%% Into the broker's own log. rabbit_log changed over the releases; the domain makes `logger` do
+%% the same on all.
 log(Level, Format, Arguments) ->
     ?LOG(Level, "Hot backup: " ++ Format, Arguments, #{domain => [rabbitmq, hot_backup]}).
 
@@ -61,8 +62,8 @@ path(Path) ->
     unicode:characters_to_binary(Path).
 
 -spec plugins() -> [#{name := binary(), version := binary()}].
-%% The running applications that are built upon RabbitMQ. This is what makes a plugin of an application;
-%% rabbit_plugins would read the whole plugins directory to say the same.
+%% The running applications that are built upon RabbitMQ. This is what makes a plugin of an
+%% application; rabbit_plugins would read the whole plugins directory to say the same.
 plugins() ->
     lists:sort([#{name => atom_to_binary(Application),
                   version => unicode:characters_to_binary(Version)}
@@ -93,8 +94,8 @@ khepri_export(Module, Argument) ->
     end.
 
 -spec configuration_files() -> [configuration_file()].
-%% The files that the node really read at its start, wherever its environment told it to look. Those that it
-%% would have read if they were there are left out.
+%% The files that the node really read at its start, wherever its environment told it to look.
+%% Those that it would have read if they were there are left out.
 configuration_files() ->
     Context = rabbit_prelaunch:get_context(),
     State = case rabbit_prelaunch_conf:get_config_state() of

@@ -1,6 +1,7 @@
 %% What the plugin does and has done: one job at a time, and a bounded history.
 %%
-%% A job belongs to a session. The session is watched: when it ends before the job did, the job has failed.
+%% A job belongs to a session. The session is watched: when it ends before the job did, the job
+%% has failed.
 -module(rabbit_hot_backup_jobs).
 
 -behaviour(gen_server).

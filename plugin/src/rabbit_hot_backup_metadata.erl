@@ -1,10 +1,11 @@
-%% The metadata of a node as a source of items: which tables, and the callbacks that Mnesia's backup and
-%% Khepri's export call alike (the behaviour that mnesia_backup.erl describes).
+%% The metadata of a node as a source of items: which tables, and the callbacks that Mnesia's
+%% backup and Khepri's export call alike (the behaviour that mnesia_backup.erl describes).
 %%
-%% A run happens in a process of its own, which hands encoded batches to its session and never meets
-%% the port. mnesia:backup_checkpoint/3 moreover calls us in a process that it spawns and that traps exits:
-%% to kill the run does not end that process while it waits in write/2. So write/2 must
-%% always come back, with an error once the session is gone (hand_over/4 sees to this).
+%% A run happens in a process of its own, which hands encoded batches to its session and never
+%% meets the port. mnesia:backup_checkpoint/3 moreover calls us in a process that it spawns and
+%% that traps exits: to kill the run does not end that process while it waits in write/2. So
+%% write/2 must always come back, with an error once the session is gone (hand_over/4 sees to
+%% this).
 -module(rabbit_hot_backup_metadata).
 
 -export([tables/0, run/2]).
@@ -25,7 +26,8 @@
 -type hand_over() :: fun((delivery()) -> ok | {error, term()}).
 %% May block, but for an export of Khepri, which runs inside the store's own Ra server.
 
-%% A batch is handed over as soon as it has this many items or bytes. Mnesia reads 500 keys at a time.
+%% A batch is handed over as soon as it has this many items or bytes. Mnesia reads 500 keys at a
+%% time.
 -define(BATCH_ITEMS, 500).
 -define(BATCH_BYTES, 256 * 1024).
 
@@ -43,10 +45,11 @@
 %% Tables
 
 -spec tables() -> {[table()], [skipped()]}.
-%% What a backup holds: RabbitMQ's own eight whatever their kind, the schema (without it the retainer of a table
-%% that has no replica here would stay on its node for ever), and every other table that is on this
-%% node's disc, for plugins keep durable data of their own (the delayed message exchange its messages). Tables
-%% that are in memory only are no part of it: the broker builds them anew at each start.
+%% What a backup holds: RabbitMQ's own eight whatever their kind, the schema (without it the
+%% retainer of a table that has no replica here would stay on its node for ever), and every other
+%% table that is on this node's disc, for plugins keep durable data of their own (the delayed
+%% message exchange its messages). Tables that are in memory only are no part of it: the broker
+%% builds them anew at each start.
 tables() ->
     Existing = mnesia:system_info(tables),
     Own = own_tables(),
@@ -104,7 +107,8 @@ open_write(Sink) ->
     {ok, Sink}.
 
 -spec write(sink(), [term()]) -> {ok, sink()} | {error, term()}.
-%% Mnesia comes with 500 keys, single schema definitions and short rests; Khepri with one item a call.
+%% Mnesia comes with 500 keys, single schema definitions and short rests; Khepri with one item a
+%% call.
 write(#sink{batch = Batch, items = Count, bytes = Bytes} = Sink, Items) ->
     Collected = Sink#sink{batch = [Items | Batch], items = Count + length(Items)},
     case Collected#sink.items >= ?BATCH_ITEMS of

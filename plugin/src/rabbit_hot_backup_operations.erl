@@ -1,7 +1,7 @@
 %% What an engine may ask for: docs/protocol.md, "Engine to plugin".
 %%
-%% Each operation becomes a plan, which the session carries out: an answer at once, work for a worker
-%% because it may take a while, or a stream. The arguments are checked here.
+%% Each operation becomes a plan, which the session carries out: an answer at once, work for a
+%% worker because it may take a while, or a stream. The arguments are checked here.
 -module(rabbit_hot_backup_operations).
 
 -export([plan/3, start_run/2]).
@@ -141,9 +141,10 @@ run(Checkpoint, Session) ->
     end.
 
 -spec hand_over(rabbit_hot_backup_metadata:checkpoint(), term(), pid()) -> ok | {error, term()}.
-%% Mnesia is read as fast as the engine acknowledges: the call returns when the payload has left. Khepri calls us
-%% inside its Ra server, which must not wait for an engine: there the payloads queue up in
-%% the session. The price is memory of the size of the export; nothing but stalling the store avoids it.
+%% Mnesia is read as fast as the engine acknowledges: the call returns when the payload has left.
+%% Khepri calls us inside its Ra server, which must not wait for an engine: there the payloads
+%% queue up in the session. The price is memory of the size of the export; nothing but stalling
+%% the store avoids it.
 hand_over({mnesia, _}, Message, Session) ->
     try
         gen_server:call(Session, Message, infinity)

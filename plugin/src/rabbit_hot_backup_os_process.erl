@@ -1,7 +1,9 @@
-%% A process of the operating system that we started, told apart from a later one with the same number.
+%% A process of the operating system that we started, told apart from a later one with the same
+%% number.
 %%
-%% A port gives the number of its program. The number may belong to someone else as soon as the program has
-%% ended, so it goes together with the time at which the process started (Linux: /proc/PID/stat).
+%% A port gives the number of its program. The number may belong to someone else as soon as the
+%% program has ended, so it goes together with the time at which the process started (Linux:
+%% /proc/PID/stat).
 -module(rabbit_hot_backup_os_process).
 
 -export([identify/1, is_running/1, kill/1, wait/2]).

@@ -1,8 +1,9 @@
 %% Keeps the program running that the broker starts as its port, and tells how it is.
 %%
-%% Nothing that the program does reaches the broker: a program that is missing, that dies or that hangs
-%% costs a warning in the log and a later attempt, after a pause that doubles from a second to a minute
-%% as long as attempts fail. The session ends a program that does not keep to the protocol.
+%% Nothing that the program does reaches the broker: a program that is missing, that dies or that
+%% hangs costs a warning in the log and a later attempt, after a pause that doubles from a second
+%% to a minute as long as attempts fail. The session ends a program that does not keep to the
+%% protocol.
 -module(rabbit_hot_backup_port).
 
 -behaviour(gen_server).
@@ -18,8 +19,8 @@
                     session => pid(),
                     program => rabbit_hot_backup_protocol:details(),
                     error => rabbit_hot_backup_protocol:error()}.
-%% `program` is what the program said of itself; `error` why the last one is gone, as long as none is up;
-%% `failures` counts since the last one that lived long enough.
+%% `program` is what the program said of itself; `error` why the last one is gone, as long as none
+%% is up; `failures` counts since the last one that lived long enough.
 
 -define(FIRST_PAUSE, 1000).
 -define(LONGEST_PAUSE, 60000).
@@ -47,8 +48,8 @@ start_link() ->
     end.
 
 -spec session() -> {ok, pid()} | {error, rabbit_hot_backup_protocol:error()}.
-%% A session with a program that has said hello. During a pause between attempts a new one is made at once:
-%% whoever asks may just have repaired what was wrong.
+%% A session with a program that has said hello. During a pause between attempts a new one is made
+%% at once: whoever asks may just have repaired what was wrong.
 session() ->
     gen_server:call(?MODULE, session, infinity).
 

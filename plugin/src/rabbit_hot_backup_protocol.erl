@@ -1,7 +1,7 @@
 %% The messages of docs/protocol.md: their shapes, their bytes, and the errors they carry.
 %%
-%% Nothing else in the plugin knows what a message looks like on the wire. What a peer sends is checked
-%% here, once: a session only ever sees messages of the grammar.
+%% Nothing else in the plugin knows what a message looks like on the wire. What a peer sends is
+%% checked here, once: a session only ever sees messages of the grammar.
 -module(rabbit_hot_backup_protocol).
 
 %% Messages.
@@ -43,8 +43,8 @@
 
 -type incoming() ::
         {hello, [version()], details()}
-      | {request, id(), Milliseconds :: non_neg_integer(), Operation :: atom() | {unknown, binary()},
-         details()}
+      | {request, id(), Milliseconds :: non_neg_integer(),
+         Operation :: atom() | {unknown, binary()}, details()}
       | {reply, id(), ok, details()}
       | {reply, id(), error, error()}
       | {notice, Topic :: atom() | {unknown, binary()}, details()}
@@ -145,9 +145,9 @@ frame(Message) ->
     [<<(iolist_size(Bytes)):32>> | Bytes].
 
 -spec unframe(binary()) -> {[incoming()], Rest :: binary()} | {error, error()}.
-%% The messages that are complete, and the bytes of the one that is not. The length is judged as soon as it is
-%% there: with Erlang's own `{packet, 4}` a program that prints text would make the VM
-%% allocate whatever its first four letters happen to say.
+%% The messages that are complete, and the bytes of the one that is not. The length is judged as
+%% soon as it is there: with Erlang's own `{packet, 4}` a program that prints text would make the
+%% VM allocate whatever its first four letters happen to say.
 unframe(Bytes) ->
     unframe(Bytes, []).
 

@@ -1,8 +1,9 @@
 %% The requests of one engine: taken in order, one in hand at a time.
 %%
-%% What takes a while is done by a worker process, so that the session goes on hearing. A request whose
-%% deadline has passed is given up, in hand or not: nobody waits for its answer any more. Belongs to one process,
-%% which gets the workers' `DOWN` messages and `{timeout, Timer, request}`.
+%% What takes a while is done by a worker process, so that the session goes on hearing. A request
+%% whose deadline has passed is given up, in hand or not: nobody waits for its answer any more.
+%% Belongs to one process, which gets the workers' `DOWN` messages and `{timeout, Timer,
+%% request}`.
 -module(rabbit_hot_backup_requests).
 
 -export([new/0, take/5, next/1, start/3, finished/3, expired/2, is_busy/1, stop/1]).

@@ -1,13 +1,15 @@
 %% One conversation with an engine: docs/protocol.md from the plugin's side.
 %%
-%% The session owns the carrier and is always ready to hear: it never sends by itself (the writer does) and does
-%% nothing that takes long (a worker does). It takes the engine's requests one after the other, answers them in
-%% that order, and lets a stream flow as fast as the engine acknowledges. Its one clock (see
-%% patience/1) ends it when the engine is silent although it is the engine's turn.
+%% The session owns the carrier and is always ready to hear: it never sends by itself (the writer
+%% does) and does nothing that takes long (a worker does). It takes the engine's requests one
+%% after the other, answers them in that order, and lets a stream flow as fast as the engine
+%% acknowledges. Its one clock (see patience/1) ends it when the engine is silent although it is
+%% the engine's turn.
 %%
-%% When a session ends, everything of it ends: the program, the checkpoint (rabbit_hot_backup_checkpoints
-%% watches), the job (rabbit_hot_backup_jobs watches), the run that feeds the stream. The exit reason
-%% is `{shutdown, Error}`, with the error that the job's history shows.
+%% When a session ends, everything of it ends: the program, the checkpoint
+%% (rabbit_hot_backup_checkpoints watches), the job (rabbit_hot_backup_jobs watches), the run that
+%% feeds the stream. The exit reason is `{shutdown, Error}`, with the error that the job's history
+%% shows.
 -module(rabbit_hot_backup_session).
 
 -behaviour(gen_server).
@@ -33,9 +35,11 @@
 %% A program that is idle is asked this often whether it lives, and may take that long to answer.
 -define(PING_EVERY, 10000).
 -define(PING_ANSWER, 30000).
-%% An engine that works for a job may be deep in a sync of its disk; it reports progress now and then.
+%% An engine that works for a job may be deep in a sync of its disk; it reports progress now and
+%% then.
 -define(JOB_SILENCE, 10 * 60 * 1000).
-%% Messages that have arrived and are not looked at. An engine acknowledges what it got, at the most.
+%% Messages that have arrived and are not looked at. An engine acknowledges what it got, at the
+%% most.
 -define(MOST_UNREAD, 1000).
 
 %% A run that feeds the stream.
@@ -83,7 +87,8 @@ start_link(Options) ->
 
 -spec request(pid(), atom(), rabbit_hot_backup_protocol:details(), pos_integer()) ->
           {ok, rabbit_hot_backup_protocol:details()} | {error, rabbit_hot_backup_protocol:error()}.
-%% Asks the engine and waits for its answer. An engine that does not answer in time loses its session.
+%% Asks the engine and waits for its answer. An engine that does not answer in time loses its
+%% session.
 request(Session, Operation, Arguments, Milliseconds) ->
     try
         gen_server:call(Session, {request, Operation, Arguments, Milliseconds}, infinity)
@@ -168,7 +173,8 @@ terminate(Reason, #state{carrier = Carrier} = State) ->
     rabbit_hot_backup_carrier:close(Carrier, How).
 
 -spec noreply(fun(() -> #state{}), #state{}) -> {noreply, #state{}} | {stop, term(), #state{}}.
-%% Every step of the session goes through here: whatever finds that the session cannot go on throws its error.
+%% Every step of the session goes through here: whatever finds that the session cannot go on
+%% throws its error.
 noreply(Step, State) ->
     try
         {noreply, watch(Step())}
@@ -237,8 +243,8 @@ not_flooded() ->
 
 -spec message(rabbit_hot_backup_protocol:incoming(), #state{}) -> #state{}.
 message({hello, Versions, Info}, #state{phase = greeting} = State) ->
-    Greeted = send({hello, rabbit_hot_backup_protocol:versions(), rabbit_hot_backup_describe:info()},
-                   State),
+    Hello = {hello, rabbit_hot_backup_protocol:versions(), rabbit_hot_backup_describe:info()},
+    Greeted = send(Hello, State),
     case rabbit_hot_backup_protocol:agree(Versions) of
         {ok, _} ->
             announce(Info, State),
@@ -444,8 +450,8 @@ complete(#state{stream = Stream} = State) ->
     end.
 
 -spec ran(term(), #state{}) -> #state{}.
-%% The run's process is over. When it gave everything, the last delivery says so: it comes from another process of
-%% the run, and need not be here yet.
+%% The run's process is over. When it gave everything, the last delivery says so: it comes from
+%% another process of the run, and need not be here yet.
 ran(Reason, State) ->
     Ran = State#state{run = undefined},
     case Reason of
@@ -488,8 +494,8 @@ watch(#state{clock = Clock} = State) ->
     State#state{clock = rabbit_hot_backup_clock:set(Mode, Limit, Clock)}.
 
 -spec patience(#state{}) -> {Mode :: atom(), rabbit_hot_backup_clock:limit()}.
-%% What the engine may be silent about now, and how long. It is its turn whenever we do nothing that it
-%% waits for.
+%% What the engine may be silent about now, and how long. It is its turn whenever we do nothing
+%% that it waits for.
 patience(#state{phase = greeting}) -> {greeting, ?GREETING};
 patience(#state{phase = {parting, _}}) -> {parting, ?PARTING};
 patience(#state{requests = Requests} = State) ->

@@ -1,8 +1,10 @@
-%% The sending half of a stream: docs/protocol.md, "Streams and back-pressure". A value, without effects.
+%% The sending half of a stream: docs/protocol.md, "Streams and back-pressure". A value, without
+%% effects.
 %%
-%% Payloads are taken in at one end. They leave at the other, numbered, as long as what is sent and not yet
-%% acknowledged stays within the window; the others wait. Whoever hands in a payload is told when it has
-%% left, so a source that waits for this holds at most one payload here, whatever the table's size.
+%% Payloads are taken in at one end. They leave at the other, numbered, as long as what is sent
+%% and not yet acknowledged stays within the window; the others wait. Whoever hands in a payload
+%% is told when it has left, so a source that waits for this holds at most one payload here,
+%% whatever the table's size.
 -module(rabbit_hot_backup_stream).
 
 -export([new/1, id/1, add/4, acknowledge/2, finish/1, flush/1]).
@@ -13,7 +15,8 @@
 -type handle() :: term().
 %% Whom to tell that a payload has left; the caller's own.
 
-%% The payload that is sent and unacknowledged at most. One payload may be longer and then goes alone.
+%% The payload that is sent and unacknowledged at most. One payload may be longer and then goes
+%% alone.
 -define(WINDOW, 1024 * 1024).
 
 -record(stream, {id :: rabbit_hot_backup_protocol:stream_id(),
@@ -62,7 +65,8 @@ acknowledge(Sequence, #stream{sent = Sent, outstanding = Outstanding} = Stream) 
     end.
 
 -spec flush(stream()) -> {[rabbit_hot_backup_protocol:message()], [handle()], stream()}.
-%% What may be sent now, and whose payloads that are. Behind the last payload comes the stream's end.
+%% What may be sent now, and whose payloads that are. Behind the last payload comes the stream's
+%% end.
 flush(Stream) ->
     flush(Stream, [], []).
 

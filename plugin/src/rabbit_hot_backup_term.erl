@@ -1,12 +1,13 @@
 %% Reads external terms that may name atoms this node has never seen.
 %%
-%% binary_to_term/2 with `safe` refuses a whole message for one unknown atom, so a newer engine that adds a
-%% key to a map or asks for a new operation would lose its session instead of getting the key
-%% ignored or the operation refused by name. And without `safe` every atom that a peer invents stays in the
-%% node's atom table for ever. This reader creates no atom: an unknown one becomes `{unknown, Name}`.
+%% binary_to_term/2 with `safe` refuses a whole message for one unknown atom, so a newer engine
+%% that adds a key to a map or asks for a new operation would lose its session instead of getting
+%% the key ignored or the operation refused by name. And without `safe` every atom that a peer
+%% invents stays in the node's atom table for ever. This reader creates no atom: an unknown one
+%% becomes `{unknown, Name}`.
 %%
-%% It reads what docs/protocol.md lets an engine send: integers, floats, atoms, binaries, lists, tuples
-%% and maps. Identifiers, funs, bit strings and compressed terms are refused.
+%% It reads what docs/protocol.md lets an engine send: integers, floats, atoms, binaries, lists,
+%% tuples and maps. Identifiers, funs, bit strings and compressed terms are refused.
 -module(rabbit_hot_backup_term).
 
 -export([decode/1]).

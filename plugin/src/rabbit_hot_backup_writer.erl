@@ -1,8 +1,8 @@
 %% The only process of a session that may block: it hands messages to the carrier.
 %%
-%% When a peer does not read, port_command/2 (or a send to a busy distribution connection) suspends its caller
-%% beyond any exit signal, until the carrier is closed. So the carrier's owner, who has to notice that
-%% and close it, never sends by itself.
+%% When a peer does not read, port_command/2 (or a send to a busy distribution connection)
+%% suspends its caller beyond any exit signal, until the carrier is closed. So the carrier's
+%% owner, who has to notice that and close it, never sends by itself.
 -module(rabbit_hot_backup_writer).
 
 -export([start_link/1, send/2]).

@@ -25,8 +25,8 @@ build(Plt) ->
                                    || Application <- Applications]}]),
     ok = file:rename(Part, Plt).
 
-%% From OTP 26 on dialyzer would name RabbitMQ's functions, which it cannot see; xref.escript looks for those that do
-%% not exist.
+%% From OTP 26 on dialyzer would name RabbitMQ's functions, which it cannot see; xref.escript
+%% looks for those that do not exist.
 no_unknown() ->
     case list_to_integer(erlang:system_info(otp_release)) >= 26 of
         true -> [no_unknown];

@@ -57,7 +57,8 @@ checkpoints() ->
 
 temp_dir() ->
     Parent = os:getenv("TMPDIR", "/tmp"),
-    Unique = io_lib:format("hot-backup-test-~s-~b", [os:getpid(), erlang:unique_integer([positive])]),
+    Unique = io_lib:format("hot-backup-test-~s-~b",
+                           [os:getpid(), erlang:unique_integer([positive])]),
     Directory = filename:join(Parent, lists:flatten(Unique)),
     ok = file:make_dir(Directory),
     Directory.

@@ -17,7 +17,8 @@ jobs_test_() ->
 a_job_from_begin_to_end() ->
     ?assertEqual(none, rabbit_hot_backup_jobs:current()),
     {ok, Id} = rabbit_hot_backup_jobs:begin_job(self(), backup()),
-    ok = rabbit_hot_backup_jobs:progress(self(), Id, #{phase => <<"metadata">>, progress => {1, 2}}),
+    ok = rabbit_hot_backup_jobs:progress(self(), Id,
+                                         #{phase => <<"metadata">>, progress => {1, 2}}),
     ?assertMatch(#{id := Id, kind := backup, state := running, repository := <<"/r">>,
                    phase := <<"metadata">>, progress := {1, 2}, started := _},
                  rabbit_hot_backup_jobs:current()),

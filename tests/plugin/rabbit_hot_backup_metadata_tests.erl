@@ -87,8 +87,9 @@ a_checkpoint_is_streamed() ->
     ?assertEqual([], checkpoints()),
     {ok, #{}} = ask(Session, checkpoint_end).
 
-%% Transactions, of the kind that RabbitMQ uses, keep what each table says of a key in agreement with the others. Every snapshot must show
-%% agreement, though it is read for a long time while the writers go on.
+%% Transactions, of the kind that RabbitMQ uses, keep what each table says of a key in agreement
+%% with the others. Every snapshot must show agreement, though it is read for a long time while
+%% the writers go on.
 snapshots_are_consistent() ->
     Keys = 2000,
     [ok = write_agreeing(Key, 0, <<>>) || Key <- lists:seq(1, Keys)],
@@ -120,8 +121,8 @@ consistent(Items) ->
                                          V <- [Version, Version + 1]]), Routes),
     length([deleted || Item <- Items, tuple_size(Item) =:= 2]).
 
-%% A writer is held up at any point of its commit, the checkpoint activated, half of it read, the writer let go
-%% and the rest read.
+%% A writer is held up at any point of its commit, the checkpoint activated, half of it read, the
+%% writer let go and the rest read.
 commits_in_flight_are_seen_whole() ->
     Keys = 2000,
     %% So much that the window stops the source in the middle of a table.
@@ -165,7 +166,8 @@ half(Session, Stream, Next, Lists) ->
             Session ! {ack, Stream, Next},
             half(Session, Stream, Next + 1, [Items | Lists]);
         _ ->
-            %% The source goes on only when this is acknowledged, but for what the window still takes.
+            %% The source goes on only when this is acknowledged, but for what the window still
+            %% takes.
             {[Items | Lists], Next + 1}
     end.
 
@@ -194,7 +196,8 @@ delete_agreeing(Key) ->
         ok
     end).
 
-%% 40 MB behind a window of 1 MiB: nothing in the session, the writer or the mailbox of the engine grows.
+%% 40 MB behind a window of 1 MiB: nothing in the session, the writer or the mailbox of the engine
+%% grows.
 nothing_grows_while_nobody_acknowledges() ->
     fill(rabbit_delayed_message, 4000, 10000),
     Session = attach(),
@@ -237,7 +240,8 @@ batches_are_split_between_items() ->
 
 %% As Khepri's export comes.
 single_items_are_collected() ->
-    Items = [{put, [N], {p_data, binary:copy(<<"x">>, N rem 3000)}, #{}} || N <- lists:seq(1, 4000)],
+    Items = [{put, [N], {p_data, binary:copy(<<"x">>, N rem 3000)}, #{}}
+             || N <- lists:seq(1, 4000)],
     Payloads = collect([[Item] || Item <- Items]),
     ?assertEqual(Items, lists:append([binary_to_term(Payload) || {Payload, _} <- Payloads])),
     ?assert(length(Payloads) =< 40),

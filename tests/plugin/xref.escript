@@ -1,7 +1,8 @@
 #!/usr/bin/env escript
 %% Calls of functions that do not exist: xref.escript EBIN
 %%
-%% RabbitMQ's own functions are not at hand where the plugin is compiled: they may be called from one module.
+%% RabbitMQ's own functions are not at hand where the plugin is compiled: they may be called from
+%% one module.
 main([Ebin]) ->
     {ok, _} = xref:start(check),
     ok = xref:set_default(check, [{warnings, false}, {verbose, false}]),

@@ -57,6 +57,10 @@ void FaultyFileSystem::pass(Call call, const Path& path) {
         return;
     }
     ++counted_;
+    if (counted_ == fault_.at && fault_.meanwhile) {
+        fault_.meanwhile();
+        return;
+    }
     if (counted_ == fault_.at || (fault_.lasting && struck())) {
         throw hot_backup::SystemError(fault_.error, "use", path);
     }

@@ -4,6 +4,7 @@
 
 #include "sidecar/repository/file_system.hpp"
 
+#include <functional>
 #include <set>
 
 namespace repository_test {
@@ -36,6 +37,8 @@ struct Fault {
     bool lasting = false;  // and so do all after it
     // Only these calls are counted; empty: all.
     std::set<Call> calls = {};
+    // What happens just before the call, in place of the failure.
+    std::function<void()> meanwhile = {};
 };
 
 class FaultyFileSystem final : public hot_backup::FileSystem {

@@ -242,6 +242,18 @@ TEST_CASE("a full disk does not keep the lock from being taken") {
     CHECK_FALSE(disk.status("/r/lock"));
 }
 
+TEST_CASE("who opened a lock that is then given back does not end with a removed file") {
+    MemoryFileSystem disk;
+    disk.make_directory("/r");
+    auto first = std::make_unique<Lock>(disk, "/r", "create");
+    FaultyFileSystem slow(disk,
+                          {.at = 1, .calls = {Call::lock}, .meanwhile = [&] { first.reset(); }});
+    const Lock second(slow, "/r", "delete");
+    CHECK(slow.struck());
+    CHECK(disk.status("/r/lock"));
+    CHECK(error_of([&] { Lock(disk, "/r", "create"); }).code() == ErrorCode::locked);
+}
+
 TEST_CASE("of many processes that take over a stale lock exactly one gets it") {
     constexpr int processes = 12;
     const ProcessIdentity dead = dead_process();

@@ -1,0 +1,1 @@
+// Holds the precompiled <catch2/catch.hpp>, see tests/CMakeLists.txt.
