@@ -137,11 +137,13 @@ Summary write_and_publish(BackupWriter& writer, Broker& broker, ProgressMeter& p
     return writer.publish(std::move(summary));
 }
 
-// Tells the plugin that the job failed, if it can still be told: it notices the end of the session
-// in any case.
+// Gives the checkpoint back and tells the plugin that the job failed, if it can still be told: it
+// notices the end of the session in any case. But a port program's session goes on, and its
+// checkpoint with it.
 void report_failure(Broker& broker, std::uint64_t job, const Error& error) noexcept {
     try {
         broker.on_interrupt({});
+        broker.end_checkpoint();
         JobOutcome outcome;
         outcome.error = &error;
         broker.end_job(job, outcome);

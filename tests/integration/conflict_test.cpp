@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 TEST_CASE("while a backup runs, others of its node and of its repository are refused") {
     Broker& broker = loaded_broker();
-    Broker other_broker;
+    static const Broker other_broker;  // for all sections
     const TempDir files;
     const auto repository = files / "repository";
     REQUIRE(create_backup(broker, repository).exit_code == 0);

@@ -19,6 +19,13 @@ void check_leftovers(const Broker& broker) {
     CHECK(broker.port_programs().empty());
 }
 
+// What rabbitmq-plugins does on a running node, without the seconds that it takes to start.
+void enable_only(const Broker& broker, const std::string& plugins) {
+    const auto file = broker.directory() / "enabled_plugins";
+    write_file(file, "[" + plugins + "].\n");
+    broker.eval("{ok, _, _} = rabbit_plugins:ensure(\"" + file.string() + "\").");
+}
+
 }  // namespace
 
 TEST_CASE("the plugin comes and goes on a running node") {
@@ -52,17 +59,21 @@ TEST_CASE("the plugin comes and goes on a running node") {
 
     RunningCreate create(broker, repository);
     create.stop_in_stream();
-    broker.rabbitmq_plugins({"disable", "rabbitmq_hot_backup"});
+    enable_only(broker, "");
     check_leftovers(broker);
     create.signal(SIGCONT);
     check_one_error(create.wait(), 1);
     CHECK(listed(repository).empty());
 
-    broker.rabbitmq_plugins({"enable", "rabbitmq_hot_backup"});
+    enable_only(broker, "rabbitmq_hot_backup");
     start_backup(broker, repository);
     wait_for("the stream", 60s, [&] { return is_in_phase(broker, "metadata"); });
-    broker.rabbitmq_plugins({"disable", "rabbitmq_hot_backup"});
+    const pid_t program = broker.port_programs().at(0);
+    kill(program, SIGSTOP);
+    REQUIRE(has_checkpoint(broker));
+    enable_only(broker, "");
     check_leftovers(broker);
-    check_listed_is_whole(repository);
+    CHECK(program_name(program).empty());
+    CHECK(listed(repository).empty());
     service.finish();
 }

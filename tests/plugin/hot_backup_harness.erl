@@ -2,11 +2,19 @@
 %% programs that play the engine, and waiting for what must become true.
 -module(hot_backup_harness).
 
+-export([main/1]).
 -export([start_plugin/1, stop_plugin/1, set/1]).
 -export([start_mnesia/0, stop_mnesia/1, checkpoints/0]).
 -export([temp_dir/0, remove/1, program/2, hello/0]).
 -export([eventually/1, eventually/2, drained/0]).
 -export([attach/0, expect/1, ask/2, ask/3]).
+
+%% Runs one suite and ends the VM: what ctest calls.
+main([Suite]) ->
+    halt(case eunit:test(list_to_atom(Suite), [verbose]) of
+             ok -> 0;
+             error -> 1
+         end).
 
 %% ------------------------------------------------------------------
 %% The plugin

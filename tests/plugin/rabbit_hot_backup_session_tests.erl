@@ -224,8 +224,10 @@ a_session_ends_with_the_plugin() ->
     Session = attach(),
     {ok, _} = ask(Session, job_begin, #{kind => backup, repository => <<"/r">>}),
     Monitor = monitor(process, Session),
-    exit(whereis(rabbit_hot_backup_session_sup), shutdown),
-    receive {'DOWN', Monitor, _, _, shutdown} -> ok after 10000 -> error(goes_on) end.
+    ok = supervisor:terminate_child(rabbit_hot_backup_sup, rabbit_hot_backup_session_sup),
+    receive {'DOWN', Monitor, _, _, shutdown} -> ok after 10000 -> error(goes_on) end,
+    ?assertMatch([#{state := failed, error := #{message := <<"the plugin was stopped">>}}],
+                 rabbit_hot_backup:history()).
 
 %% ------------------------------------------------------------------
 
