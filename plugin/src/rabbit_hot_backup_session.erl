@@ -206,7 +206,7 @@ timeout(clock, Timer, #state{clock = Clock} = State) ->
     end;
 timeout(request, Timer, #state{requests = Requests} = State) ->
     case rabbit_hot_backup_requests:expired(Timer, Requests) of
-        {Request, Others} -> work(given_up(Request, State#state{requests = Others}));
+        {Request, Others} -> work(not_done(Request, State#state{requests = Others}));
         unknown -> State
     end;
 timeout({asked, Id}, Timer, State) ->
@@ -364,19 +364,20 @@ start_work(Fun, Request, #state{requests = Requests} = State) ->
              #state{}) -> #state{}.
 answer(#{id := Id}, {ok, Result, Changes}, State) ->
     send({reply, Id, ok, Result}, heard(maps:fold(fun change/3, State, Changes)));
-answer(#{id := Id}, {error, Error}, State) ->
-    send({reply, Id, error, Error}, heard(State)).
+answer(#{id := Id} = Request, {error, Error}, State) ->
+    send({reply, Id, error, Error}, not_done(Request, State)).
 
 -spec change(atom(), term(), #state{}) -> #state{}.
 change(job, Job, State) -> State#state{job = Job};
 change(checkpoint, Checkpoint, State) -> State#state{checkpoint = Checkpoint}.
 
--spec given_up(rabbit_hot_backup_requests:request(), #state{}) -> #state{}.
-%% Nobody waits for the answer. A checkpoint that is activated nevertheless would be nobody's.
-given_up(#{operation := checkpoint_begin}, #state{checkpoint = undefined} = State) ->
+-spec not_done(rabbit_hot_backup_requests:request(), #state{}) -> #state{}.
+%% The request has failed, or was given up. A checkpoint that is activated nevertheless would be
+%% nobody's.
+not_done(#{operation := checkpoint_begin}, #state{checkpoint = undefined} = State) ->
     ok = rabbit_hot_backup_checkpoints:release(self()),
     heard(State);
-given_up(_, State) ->
+not_done(_, State) ->
     heard(State).
 
 %% ------------------------------------------------------------------
