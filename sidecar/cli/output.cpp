@@ -14,6 +14,12 @@ namespace hot_backup {
 Output::Output(bool json) : json_(json), terminal_(!json && ::isatty(STDERR_FILENO) == 1) {}
 
 void Output::progress(std::string_view phase, std::uint64_t done, std::uint64_t total) {
+    const auto now = std::chrono::steady_clock::now();
+    if (phase == phase_ && done != total && now - shown_at_ < std::chrono::milliseconds(200)) {
+        return;
+    }
+    phase_ = phase;
+    shown_at_ = now;
     if (json_) {
         OrderedJson status{{"message_type", "status"}, {"phase", phase}, {"bytes_done", done}};
         if (total > 0) {

@@ -8,6 +8,7 @@
 #include "erlang_port/error.hpp"
 #include "sidecar/json.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -20,7 +21,8 @@ public:
 
     bool json() const noexcept { return json_; }
 
-    // How far the work is; `total` is 0 when unknown. Rate-limit the calls: each is a write.
+    // How far the work is; `total` is 0 when unknown. May be called often: it shows the beginning of
+    // a phase, its end, and five states a second in between.
     void progress(std::string_view phase, std::uint64_t done, std::uint64_t total);
     // A line for people; nothing with --json.
     void line(std::string_view text);
@@ -43,6 +45,8 @@ private:
     bool json_;
     bool terminal_;
     bool progress_shown_ = false;
+    std::string phase_;
+    std::chrono::steady_clock::time_point shown_at_;
 };
 
 // "41.2 MB", "812 B": powers of 1,000, at most four digits.

@@ -131,6 +131,23 @@ TEST_CASE("output that does not arrive is an error") {
     }
 }
 
+TEST_CASE("progress is shown on a terminal and nowhere else") {
+    const harness::TempDir files;
+    const auto repository = files / "repository";
+    make_backup(repository);
+    const std::string command =
+        "'" + harness::cli_path().string() + "' verify -r '" + repository.string() + "'";
+    const auto terminal = harness::run("script", {"-qec", command, "/dev/null"});
+    CHECK(terminal.exit_code == 0);
+    CHECK_THAT(terminal.output, Contains("\r\x1b[Kverify ") && Contains("(100 %)"));
+    const auto piped = harness::run("/bin/sh", {"-c", command});
+    CHECK(piped.error_output.empty());
+    CHECK_THAT(piped.output, !Contains("\x1b"));
+
+    const auto json = run_cli({"verify", "-r", repository, "--json"});
+    CHECK(json.line("status")["bytes_total"] == json.line("summary")["bytes"]);
+}
+
 TEST_CASE("what is not there is exit code 10") {
     const harness::TempDir files;
     for (const std::string command : {"list", "show", "verify", "definitions"}) {

@@ -33,8 +33,8 @@ struct Result {
     int exit_code = 0;  // 128 + signal when a signal ended the program, as a shell has it
     std::string output;
     std::string error_output;
-    // The kernel counts what the starting process had resident at the fork too: a lower bound for
-    // programs smaller than their test.
+    // The kernel counts what the starting process had resident at the fork too: more than the
+    // truth for programs smaller than their test.
     long peak_rss_kib = 0;
     std::chrono::duration<double> wall{};
 };

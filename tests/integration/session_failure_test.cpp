@@ -105,11 +105,14 @@ TEST_CASE("an engine that goes silent with a checkpoint loses its session") {
          {Step::checkpoint_begin, Step::first_data, Step::fifth_data, Step::stream_end}) {
         INFO(name_of(step));
         const std::size_t before = history(broker).size();
+        bool was_released = false;
         const auto stay_silent = [&] {
             REQUIRE(has_checkpoint(broker));
             wait_until_idle(broker);
+            was_released = true;
         };
         CHECK_THROWS_AS(back_up_until(broker, step, stay_silent), hot_backup::Error);
+        REQUIRE(was_released);
         const std::vector<Job> jobs = history(broker);
         REQUIRE(jobs.size() == before + 1);
         CHECK(jobs.front().state == "failed");
