@@ -254,6 +254,10 @@ TEST_CASE("a stream that is not what the protocol says leaves no backup") {
         CHECK(error.code() == ErrorCode::failed);
     }
     CHECK(record->outcome == "failed");
+    // The plugin need not find out by itself that nobody reads the checkpoint any more.
+    REQUIRE(record->operations.size() >= 2);
+    CHECK(record->operations.end()[-2] == "checkpoint_end");
+    CHECK(record->operations.end()[-1] == "job_end");
     CHECK(count_whole_backups(files) == 0);
     next_backup_works(files);
 }
