@@ -71,7 +71,7 @@ private:
                          "RABBITMQ_HOT_BACKUP_REPOSITORY).")
             ->capture_default_str();
         subcommand->add_flag("--json", arguments_.json,
-                             "One JSON object a line: status, summary, error.");
+                             "One JSON object a line: status, summary, damage, error.");
         subcommand->footer(exit_code_help);
         return subcommand;
     }
@@ -130,6 +130,11 @@ std::optional<Arguments> parse_arguments(int argc, const char* const* argv) {
             return std::nullopt;
         }
         throw Error(ErrorCode::usage, error.what(), "See rabbitmq-hot-backup --help.");
+    }
+    if (arguments.command == Arguments::Command::definitions && arguments.json &&
+        arguments.output_file.empty()) {
+        throw Error(ErrorCode::usage, "definitions --json needs --output",
+                    "Definitions on standard output are JSON already, one document.");
     }
     return arguments;
 }

@@ -20,15 +20,14 @@ ExitCode create_command(const Arguments& arguments, Output& output) {
     node.node = arguments.node;
     node.long_names = arguments.long_names;
     node.cookie = erlang::find_cookie(arguments.cookie_file);
-    Broker broker(std::make_unique<erlang::NodeChannel>(node));
-    broker.on_interrupt(throw_if_interrupted);
+    Broker broker(std::make_unique<erlang::NodeChannel>(node), throw_if_interrupted);
 
     const auto result = back_up(broker, posix_file_system(), {arguments.repository, std::nullopt},
                                 [&](std::string_view phase, std::uint64_t done,
                                     std::uint64_t total) { output.progress(phase, done, total); });
 
     const auto& summary = result.summary;
-    output.line("backup " + result.id + " of " + summary.node);
+    output.line("backup " + result.id + " of " + printable(summary.node));
     output.line("  " + describe_counts(summary.counts));
     output.line("  " + format_bytes(summary.bytes) + " in " + std::to_string(summary.files) +
                 " files, " + format_duration(seconds_between(summary.started, summary.finished)));

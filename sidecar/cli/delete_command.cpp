@@ -1,6 +1,8 @@
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/repository/repository.hpp"
 
+#include <algorithm>
+
 namespace hot_backup {
 
 // All IDs are resolved before the first backup goes: a typing error in the last one deletes
@@ -12,9 +14,16 @@ ExitCode delete_command(const Arguments& arguments, Output& output) {
     for (const auto& text : arguments.backups) {
         ids.push_back(repository.resolve(text));
     }
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     for (const auto& id : ids) {
         const auto removed = repository.remove(lock, id);
         output.line("deleted " + id + ", " + format_bytes(removed.bytes) + " freed");
+        if (removed.kept > 0) {
+            output.warning(std::to_string(removed.kept) +
+                           " packs stay, because a manifest that cannot be read may name them; "
+                           "see rabbitmq-hot-backup verify --all");
+        }
         output.summary({{"backup", id}, {"deleted", true}, {"bytes_freed", removed.bytes}});
     }
     return exit_done;

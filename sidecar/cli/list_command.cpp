@@ -54,6 +54,7 @@ ExitCode list_command(const Arguments& arguments, Output& output) {
         output.line("ID                    SIZE       QUEUES   BINDINGS  NODE");
     }
     std::size_t unreadable = 0;
+    auto code = ErrorCode::failed;
     for (const auto& id : ids) {
         try {
             const auto summary = repository.read_manifest(id).summary();
@@ -63,13 +64,19 @@ ExitCode list_command(const Arguments& arguments, Output& output) {
                         printable(summary.node));
             output.summary(to_json(id, summary));
         } catch (const Error& error) {
+            if (error.code() == ErrorCode::not_found) {
+                continue;  // deleted since it was listed
+            }
             ++unreadable;
+            if (error.code() == ErrorCode::damaged) {
+                code = error.code();
+            }
             output.line(id + "  UNREADABLE: " + printable(error.what()));
             output.summary({{"backup", id}, {"unreadable", error.what()}});
         }
     }
     if (unreadable > 0) {
-        throw Error(ErrorCode::damaged,
+        throw Error(code,
                     std::to_string(unreadable) + " of " + std::to_string(ids.size()) +
                         " backups in " + repository.directory().string() + " cannot be read",
                     "Run `rabbitmq-hot-backup verify --all` for the details.");

@@ -46,8 +46,10 @@ ExitCode run_command_line(int argc, const char* const* argv) {
         output.finish();
         return code;
     } catch (const Error& error) {
-        output.error(error);
-        return exit_code(error.code());
+        // A call that a signal cut short may look like any failure.
+        const auto code = interrupted() ? ErrorCode::interrupted : error.code();
+        output.error(Error(code, error.what(), error.hint()));
+        return exit_code(code);
     } catch (const std::exception& error) {
         output.error(Error(ErrorCode::failed, std::string("unexpected: ") + error.what(),
                            "Please report this."));

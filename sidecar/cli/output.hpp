@@ -2,7 +2,7 @@
 //
 // Results go to standard output; errors, and the progress line, to standard error. With --json
 // everything, errors too, is one JSON object a line on standard output, told apart by
-// "message_type": "status", "summary" or "error".
+// "message_type": "status", "summary", "damage" or "error".
 #pragma once
 
 #include "erlang_port/error.hpp"
@@ -21,8 +21,8 @@ public:
 
     bool json() const noexcept { return json_; }
 
-    // How far the work is; `total` is 0 when unknown. May be called often: it shows the beginning of
-    // a phase, its end, and five states a second in between.
+    // How far the work is; `total` is 0 when unknown. May be called often: it shows the beginning
+    // of a phase, its end, and five states a second in between.
     void progress(std::string_view phase, std::uint64_t done, std::uint64_t total);
     // A line for people; nothing with --json.
     void line(std::string_view text);

@@ -13,18 +13,20 @@ OrderedJson file_json(const FileEntry& file) {
 }
 
 void show_summary(const std::string& id, const Summary& summary, Output& output) {
-    output.line("backup      " + id + " (" + summary.kind + ")");
+    output.line("backup      " + id + " (" + printable(summary.kind) + ")");
     output.line("node        " + printable(summary.node) + ", cluster " +
                 printable(summary.cluster));
     output.line("instant     " + to_text(summary.instant));
     output.line("made        " + to_text(summary.started) + " to " + to_text(summary.finished) +
-                ", by version " + summary.program);
-    output.line("versions    RabbitMQ " + summary.rabbitmq_version + ", Erlang " +
-                summary.erlang_version + ", plugin " + summary.plugin_version);
+                ", by version " + printable(summary.program));
+    output.line("versions    RabbitMQ " + printable(summary.rabbitmq_version) + ", Erlang " +
+                printable(summary.erlang_version) + ", plugin " +
+                printable(summary.plugin_version));
     output.line("size        " + format_bytes(summary.bytes) + " in " +
                 std::to_string(summary.files) + " files; " + format_bytes(summary.stored_bytes) +
                 " stored");
-    output.line("metadata    " + summary.metadata.store + ": " + describe_counts(summary.counts));
+    output.line("metadata    " + printable(summary.metadata.store) + ": " +
+                describe_counts(summary.counts));
     std::string tables;
     for (const auto& table : summary.metadata.tables) {
         tables += (tables.empty() ? "" : " ") + printable(table);

@@ -4,6 +4,8 @@
 #include "sidecar/engine/stored_snapshot.hpp"
 #include "sidecar/repository/verify.hpp"
 
+#include <optional>
+
 namespace hot_backup {
 namespace {
 
@@ -14,6 +16,9 @@ void read_metadata_through(const Repository& repository, VerifyReport& report) {
         StoredSnapshot snapshot(repository, report.backup_id);
         SnapshotIndex::scan(snapshot);
     } catch (const Error& error) {
+        if (error.code() != ErrorCode::damaged) {
+            throw;
+        }
         Finding finding;
         finding.what = Finding::What::file;
         finding.name = snapshot_path;
@@ -37,19 +42,17 @@ const char* name_of(Finding::What what) {
 void report_finding(const std::string& id, const Finding& finding, Output& output) {
     output.line("  DAMAGED " + std::string(name_of(finding.what)) + ' ' + printable(finding.name) +
                 ": " + printable(finding.reason));
-    if (output.json()) {
-        OrderedJson json{{"message_type", "damage"},
-                         {"backup", id},
-                         {"what", name_of(finding.what)},
-                         {"name", finding.name},
-                         {"reason", finding.reason}};
-        if (!finding.pack.empty()) {
-            json["pack"] = finding.pack;
-            json["offset"] = finding.offset;
-            json["extents"] = finding.extents;
-        }
-        output.message(json);
+    OrderedJson json{{"message_type", "damage"},
+                     {"backup", id},
+                     {"what", name_of(finding.what)},
+                     {"name", finding.name},
+                     {"reason", finding.reason}};
+    if (!finding.pack.empty()) {
+        json["pack"] = finding.pack;
+        json["offset"] = finding.offset;
+        json["extents"] = finding.extents;
     }
+    output.message(json);
 }
 
 // Returns whether the backup is whole.
@@ -77,28 +80,54 @@ bool verify_one(const Repository& repository, const std::string& id, Output& out
     return report.whole();
 }
 
+// Verifies all of them, whatever is found on the way. One that was deleted meanwhile is none of
+// them. Returns how many are damaged; throws the first error that kept one from being verified,
+// unless damage was found, which is worse.
+std::size_t verify_all(const Repository& repository, const std::vector<std::string>& ids,
+                       Output& output) {
+    std::size_t damaged = 0;
+    std::optional<Error> first_error;
+    for (const auto& id : ids) {
+        try {
+            damaged += verify_one(repository, id, output) ? 0U : 1U;
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::interrupted) {
+                throw;
+            }
+            if (error.code() != ErrorCode::not_found) {
+                output.line(id + "  NOT VERIFIED: " + printable(error.what()));
+                first_error = first_error.value_or(error);
+            }
+        }
+    }
+    if (damaged == 0 && first_error) {
+        throw Error(*first_error);
+    }
+    return damaged;
+}
+
 }  // namespace
 
 ExitCode verify_command(const Arguments& arguments, Output& output) {
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
-    std::vector<std::string> ids;
+    std::size_t count = 1;
+    std::size_t damaged = 0;
     if (arguments.all) {
-        ids = repository.list();
+        const auto ids = repository.list();
+        count = ids.size();
+        damaged = verify_all(repository, ids, output);
         if (ids.empty()) {
             output.line("no backups in " + repository.directory().string());
         }
     } else {
-        ids.push_back(repository.resolve(arguments.backups.front()));
+        const auto id = repository.resolve(arguments.backups.front());
+        damaged = verify_one(repository, id, output) ? 0U : 1U;
     }
 
-    std::size_t damaged = 0;
-    for (const auto& id : ids) {
-        damaged += verify_one(repository, id, output) ? 0U : 1U;
-    }
     if (damaged > 0) {
         throw Error(ErrorCode::damaged,
-                    std::to_string(damaged) + " of " + std::to_string(ids.size()) +
-                        (ids.size() == 1 ? " backup" : " backups") + " damaged",
+                    std::to_string(damaged) + " of " + std::to_string(count) +
+                        (count == 1 ? " backup" : " backups") + " damaged",
                     "Make a new backup now, then look for the reason on the disk that holds " +
                         repository.directory().string() + ".");
     }

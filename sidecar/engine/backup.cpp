@@ -11,22 +11,21 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Passes progress on, to the plugin and to whoever listens, at most five times a second.
+// Passes progress on: all of it to whoever listens, and some five states a second to the plugin.
 class ProgressMeter {
 public:
     ProgressMeter(Broker& broker, std::uint64_t job, const ProgressListener& listener)
         : broker_(broker), job_(job), listener_(listener) {}
 
     void operator()(std::string_view phase, std::uint64_t done, std::uint64_t total = 0) {
-        const auto now = Clock::now();
-        if (phase == phase_ && now - last_ < std::chrono::milliseconds(200)) {
-            return;
-        }
-        phase_ = phase;
-        last_ = now;
-        broker_.report_progress(job_, phase, done, total);
         if (listener_) {
             listener_(phase, done, total);
+        }
+        const auto now = Clock::now();
+        if (phase != phase_ || now - last_ >= std::chrono::milliseconds(200)) {
+            phase_ = phase;
+            last_ = now;
+            broker_.report_progress(job_, phase, done, total);
         }
     }
 
@@ -61,8 +60,14 @@ void write_configuration(BackupWriter& writer, const std::vector<ConfigurationFi
                                " is not in the backup: " + file.error);
             continue;
         }
-        auto stored = writer.add_file("configuration/" + file.role, "configuration",
-                                      Origin{file.path, file.mode, file.mtime});
+        const auto path = "configuration/" + file.role;
+        if (!is_path_in_backup(path)) {
+            warnings.push_back("configuration file " + file.path +
+                               " is not in the backup: its name is not UTF-8");
+            continue;
+        }
+        auto stored =
+            writer.add_file(path, "configuration", Origin{file.path, file.mode, file.mtime});
         stored.append(*file.content);
         stored.close();
     }
@@ -141,9 +146,13 @@ Summary write_and_publish(BackupWriter& writer, Broker& broker, ProgressMeter& p
 // notices the end of the session in any case. But a port program's session goes on, and its
 // checkpoint with it.
 void report_failure(Broker& broker, std::uint64_t job, const Error& error) noexcept {
+    broker.on_interrupt({});
     try {
-        broker.on_interrupt({});
         broker.end_checkpoint();
+    } catch (const std::exception&) {
+        // Mnesia may be busy; the job has ended all the same.
+    }
+    try {
         JobOutcome outcome;
         outcome.error = &error;
         broker.end_job(job, outcome);
@@ -179,6 +188,11 @@ BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupReques
     } catch (const Error& error) {
         report_failure(broker, job, error);
         throw;
+    } catch (const std::exception& exception) {
+        const Error error(ErrorCode::failed, std::string("unexpected: ") + exception.what(),
+                          "Please report this.");
+        report_failure(broker, job, error);
+        throw error;
     }
 }
 

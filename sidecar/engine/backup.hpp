@@ -23,7 +23,7 @@ struct BackupRequest {
     std::optional<std::uint64_t> job;  // the plugin's number, when the plugin asked for the backup
 };
 
-// Hears how far a backup is, a few times a second. `total` is 0 when unknown.
+// Hears how far a backup is, for every message that was written. `total` is 0 when unknown.
 using ProgressListener =
     std::function<void(std::string_view phase, std::uint64_t done, std::uint64_t total)>;
 

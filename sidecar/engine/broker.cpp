@@ -17,6 +17,8 @@ using namespace std::chrono_literals;
 // upon.
 constexpr auto quick = 15s;
 constexpr auto thorough = 60s;
+// The end of the year 9999, the last that a repository can write down.
+constexpr auto latest_time = std::chrono::microseconds(253'402'300'799'999'999);
 // How long a stream may stand still before the backup gives up.
 constexpr auto stall = 60s;
 
@@ -62,6 +64,15 @@ public:
         return *number;
     }
 
+    // Unix time in microseconds.
+    Timestamp time(std::string_view key) const {
+        const auto microseconds = integer(key);
+        if (microseconds > latest_time.count()) {
+            unexpected(what_, key);
+        }
+        return Timestamp{std::chrono::microseconds{microseconds}};
+    }
+
     std::uint64_t count(std::string_view key) const {
         return static_cast<std::uint64_t>(integer(key));
     }
@@ -88,24 +99,36 @@ public:
         return fields;
     }
 
-    bool has(std::string_view key) const { return map_.find(key) != nullptr; }
+    const Term* find(std::string_view key) const noexcept { return map_.find(key); }
 
 private:
     std::string_view what_;
     const Map& map_;
 };
 
+// When a configuration file was changed; 1970 for a file whose time a repository cannot write down.
+Timestamp file_time(const Fields& fields) {
+    const auto* found = fields.find("mtime");
+    const auto* seconds = found ? found->as<std::int64_t>() : nullptr;
+    if (!seconds) {
+        unexpected("configuration file", "mtime");
+    }
+    constexpr auto latest = std::chrono::duration_cast<std::chrono::seconds>(latest_time).count();
+    return *seconds < 0 || *seconds > latest ? Timestamp{}
+                                             : Timestamp{std::chrono::seconds{*seconds}};
+}
+
 ConfigurationFile configuration_file(const Fields& fields) {
     ConfigurationFile file;
     file.role = fields.text("role");
     file.path = fields.text("path");
-    if (fields.has("error")) {
+    if (fields.find("error")) {
         file.error = fields.text("error");
         return file;
     }
     file.content = fields.text("content");
     file.mode = static_cast<std::uint32_t>(fields.integer("mode")) & 07777U;
-    file.mtime = Timestamp{std::chrono::seconds{fields.integer("mtime")}};
+    file.mtime = file_time(fields);
     return file;
 }
 
@@ -118,18 +141,16 @@ Term error_term(const Error& error) {
 
 }  // namespace
 
-Broker::Broker(std::unique_ptr<erlang::Channel> channel) : connection_(std::move(channel)) {
+Broker::Broker(std::unique_ptr<erlang::Channel> channel, std::function<void()> interrupt)
+    : connection_(std::move(channel)) {
+    connection_.on_interrupt(std::move(interrupt));
     const auto info = connection_.hello(
         make_map({{"program", erlang::binary("rabbitmq-hot-backup")},
                   {"version", erlang::binary(program_version)},
                   {"os_pid", erlang::integer(static_cast<std::uint64_t>(::getpid()))}}));
     const Fields fields("hello", info);
-    identity_ = {fields.text("node"),
-                 fields.text("cluster"),
-                 fields.text("rabbitmq_version"),
-                 fields.text("erlang_version"),
-                 fields.text("plugin_version"),
-                 fields.atom("metadata_store")};
+    identity_ = {fields.text("node"), fields.text("cluster"), fields.text("rabbitmq_version"),
+                 fields.text("erlang_version"), fields.text("plugin_version")};
 }
 
 void Broker::on_interrupt(std::function<void()> interrupt) {
@@ -195,7 +216,6 @@ Checkpoint Broker::begin_checkpoint() {
     const auto result = connection_.call("checkpoint_begin", {}, thorough);
     const Fields fields("answer to checkpoint_begin", result);
     Checkpoint checkpoint;
-    checkpoint.name = fields.text("checkpoint");
     checkpoint.store = fields.atom("store");
     for (const auto& table : fields.list("tables")) {
         const auto* name = table.as<erlang::Binary>();
@@ -207,7 +227,7 @@ Checkpoint Broker::begin_checkpoint() {
     for (const auto& table : fields.maps("skipped")) {
         checkpoint.skipped.push_back({table.text("table"), table.text("reason")});
     }
-    checkpoint.instant = Timestamp{std::chrono::microseconds{fields.integer("instant")}};
+    checkpoint.instant = fields.time("instant");
     checkpoint.activation_us = fields.count("activation_us");
     return checkpoint;
 }
@@ -219,6 +239,10 @@ StreamCounts Broker::stream_checkpoint(
     const auto result = connection_.receive_stream(stream, stall, consume);
     const Fields fields("end of the stream", result);
     return {fields.count("messages"), fields.count("bytes"), fields.count("items")};
+}
+
+void Broker::keep_alive() {
+    connection_.poll();
 }
 
 void Broker::end_checkpoint() {

@@ -26,7 +26,6 @@ struct NodeIdentity {
     std::string rabbitmq_version;
     std::string erlang_version;
     std::string plugin_version;
-    std::string metadata_store;  // "mnesia" or "khepri"
 };
 
 // One of the node's configuration files; either content or the reason why the node could not read
@@ -47,7 +46,6 @@ struct NodeDescription {
 };
 
 struct Checkpoint {
-    std::string name;
     std::string store;
     std::vector<std::string> tables;
     std::vector<SkippedTable> skipped;
@@ -71,12 +69,12 @@ struct JobOutcome {
 
 class Broker {
 public:
-    // Says hello.
-    explicit Broker(std::unique_ptr<erlang::Channel> channel);
+    // Says hello. `interrupt` is called often while an operation waits; it throws to end the wait.
+    explicit Broker(std::unique_ptr<erlang::Channel> channel, std::function<void()> interrupt = {});
 
     const NodeIdentity& identity() const noexcept { return identity_; }
 
-    // Called often while an operation waits; throws to end the wait.
+    // From now on this one is called instead.
     void on_interrupt(std::function<void()> interrupt);
     // Called when the plugin asks for the end of the job with this number.
     void on_cancel(std::function<void(std::uint64_t job)> cancel);
@@ -90,6 +88,10 @@ public:
                          std::uint64_t total);
 
     NodeDescription describe();
+
+    // Reads what has arrived. To be called now and then while nothing is asked of the plugin: a
+    // node drops the connection of a C node that leaves its ticks unanswered for a minute.
+    void keep_alive();
 
     Checkpoint begin_checkpoint();
     // Streams the checkpoint's items: `consume` gets external terms, each a list of items.

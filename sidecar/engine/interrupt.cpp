@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <string>
 
 namespace hot_backup {
 namespace {
@@ -22,15 +23,24 @@ void catch_signals() {
     action.sa_handler = remember;
     sigemptyset(&action.sa_mask);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-        sigaction(signal, &action, nullptr);
+        struct sigaction before {};
+        sigaction(signal, nullptr, &before);
+        if (before.sa_handler != SIG_IGN) {
+            sigaction(signal, &action, nullptr);
+        }
     }
     std::signal(SIGPIPE, SIG_IGN);
 }
 
+bool interrupted() noexcept {
+    return received_signal.load() != 0;
+}
+
 void throw_if_interrupted() {
-    if (received_signal.load() != 0) {
-        throw Error(ErrorCode::interrupted, "interrupted by a signal",
-                    "Nothing was published; run the command again.");
+    if (interrupted()) {
+        throw Error(ErrorCode::interrupted,
+                    "interrupted by signal " + std::to_string(received_signal.load()),
+                    "Run the command again.");
     }
 }
 

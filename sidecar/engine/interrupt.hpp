@@ -6,11 +6,15 @@
 
 namespace hot_backup {
 
-// Installs the handlers, without SA_RESTART, so that waiting system calls return; ignores SIGPIPE,
-// so that a reader that went away is an error of write().
+// Installs the handlers, except for a signal that is ignored already (nohup), without SA_RESTART,
+// so that waiting system calls return; ignores SIGPIPE, so that a reader that went away is an error
+// of write().
 void catch_signals();
 
-// Throws Error(interrupted) once one of the signals has come.
+// Whether one of the signals has come.
+bool interrupted() noexcept;
+
+// Throws Error(interrupted) once one has.
 void throw_if_interrupted();
 
 }  // namespace hot_backup

@@ -1,5 +1,7 @@
 #include "sidecar/engine/stored_snapshot.hpp"
 
+#include "sidecar/engine/interrupt.hpp"
+
 namespace hot_backup {
 
 StoredSnapshot::StoredSnapshot(const Repository& repository, const std::string& backup_id)
@@ -10,6 +12,7 @@ void StoredSnapshot::rewind() {
 }
 
 std::optional<std::string_view> StoredSnapshot::next() {
+    throw_if_interrupted();
     return reader_.value().next();
 }
 

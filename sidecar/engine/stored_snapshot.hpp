@@ -12,7 +12,8 @@ namespace hot_backup {
 // The path of the metadata within a backup: docs/format.md, "Files of a backup".
 inline constexpr std::string_view snapshot_path = "metadata/snapshot";
 
-// What it hands out is checked against the extents' digests. Holds one extent in memory.
+// What it hands out is checked against the extents' digests. Holds one extent in memory. A signal
+// ends the reading: see interrupt.hpp.
 class StoredSnapshot final : public SnapshotSource {
 public:
     // The repository outlives it. Error not_found when there is no such backup or it has no

@@ -30,12 +30,14 @@ public:
     Step(BackupWriter& writer, State expected) : writer_(writer) {
         const State found = writer.state_;
         if (found == State::published) {
-            throw Error(ErrorCode::failed, "backup " + writer.id_ + " is published already");
+            throw Error(ErrorCode::failed, "backup " + writer.id_ + " is published already",
+                        "Report this: it is a mistake in rabbitmq-hot-backup.");
         }
         writer.state_ = State::failed;
         if (found != expected) {
             throw Error(ErrorCode::failed,
-                        "backup " + writer.id_ + " was given up before it was complete");
+                        "backup " + writer.id_ + " was given up before it was complete",
+                        "Look for the error that came first, then make the backup again.");
         }
     }
     void done(State next) { writer_.state_ = next; }
@@ -51,6 +53,7 @@ BackupWriter::BackupWriter(const Repository& repository, const Lock& lock, Times
                            Options options)
     : repository_(repository),
       file_system_(repository.file_system()),
+      lock_(lock),
       started_(started),
       options_(options),
       id_((repository.sweep(lock), next_backup_id(started, repository.last_id()))),
@@ -70,9 +73,11 @@ FileWriter BackupWriter::add_file(std::string path, std::string kind,
                                   std::optional<Origin> origin) {
     Step step(*this, State::idle);
     if (!is_path_in_backup(path) || files_.contains(path)) {
-        throw Error(ErrorCode::failed, "cannot store \"" + path +
-                                           "\": it is not a name for a file of a backup, or "
-                                           "is taken");
+        throw Error(
+            ErrorCode::failed,
+            "cannot store \"" + path + "\": it is not a name for a file of a backup, or is taken",
+            "A file of the node needs a name in UTF-8 that no other one has: rename it, "
+            "then make the backup again.");
     }
     FileEntry entry;
     entry.path = std::move(path);
@@ -107,12 +112,17 @@ void BackupWriter::close(FileEntry entry) {
     step.done(State::idle);
 }
 
-Summary BackupWriter::publish(Summary summary, Timestamp finished) {
+Summary BackupWriter::publish(Summary summary, Timestamp finished,
+                              const std::function<void()>& after_sync) {
     Step step(*this, State::idle);
-    packs_.finish();
+    packs_.finish(after_sync);
     summary.finished = finished;
     fill_in(summary);
     write_manifest(summary);
+    after_sync();
+    read_back();
+    // Who removed the lock may have let in a writer that took our packs for left over ones.
+    lock_.throw_unless_held();
     manifest_may_be_visible_ = true;
     file_system_.rename(temporary_manifest(), repository_.manifest_path(id_));
     file_system_.sync_directory(repository_.manifests());
@@ -143,7 +153,26 @@ void BackupWriter::write_manifest(const Summary& summary) {
     manifest.finish();
 }
 
+void BackupWriter::read_back() const {
+    try {
+        ManifestReader manifest(file_system_, temporary_manifest(), id_);
+        while (manifest.next_file()) {
+        }
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::damaged) {
+            throw;
+        }
+        throw Error(
+            ErrorCode::failed,
+            "backup " + id_ + " is not published, because it could not be read: " + error.what(),
+            "Check the clocks of this host and the node, then make the backup again. "
+            "Report this if that ends in the same way.");
+    }
+}
+
 void BackupWriter::discard() {
+    // Without the lock, another writer is at work here.
+    lock_.throw_unless_held();
     file_system_.remove(temporary_manifest());
     if (manifest_may_be_visible_) {
         // While a manifest may still name them, also after a power cut, the packs stay.

@@ -16,6 +16,7 @@
 
 #include "sidecar/repository/repository.hpp"
 
+#include <functional>
 #include <map>
 
 namespace hot_backup {
@@ -69,8 +70,13 @@ public:
     FileWriter add_file(std::string path, std::string kind, std::optional<Origin> origin = {});
 
     // Makes the backup durable, then visible. Fills in `started`, `finished`, `files`, `bytes`,
-    // `stored_bytes` and `packs`, and returns the whole.
-    Summary publish(Summary summary, Timestamp finished = now());
+    // `stored_bytes` and `packs`, and returns the whole. `after_sync` is called after each sync but
+    // the last: a sync may take long on a busy disk, and who has a connection answers it there.
+    // What it throws ends the backup. Error locked: the lock was removed meanwhile; failed: a part
+    // of `summary` or of an origin is beyond what a manifest can say.
+    Summary publish(
+        Summary summary, Timestamp finished = now(),
+        const std::function<void()>& after_sync = [] {});
 
 private:
     friend class FileWriter;
@@ -81,11 +87,14 @@ private:
     void close(FileEntry entry);
     void fill_in(Summary& summary) const;
     void write_manifest(const Summary& summary);
+    // Only a manifest that this program can read is published.
+    void read_back() const;
     void discard();
     Path temporary_manifest() const;
 
     const Repository& repository_;
     FileSystem& file_system_;
+    const Lock& lock_;
     Timestamp started_;
     Options options_;
     std::string id_;

@@ -1,9 +1,15 @@
 #include "sidecar/repository/file_reader.hpp"
 
+#include "sidecar/repository/identifier.hpp"
+
 namespace hot_backup {
 
-FileReader::FileReader(const Repository& repository, FileEntry entry)
-    : repository_(repository), entry_(std::move(entry)) {}
+FileReader::FileReader(const Repository& repository, FileEntry entry, std::string backup_id)
+    : repository_(repository), entry_(std::move(entry)), backup_id_(std::move(backup_id)) {
+    if (backup_id_.empty() && !entry_.extents.empty()) {
+        backup_id_ = backup_of_pack(entry_.extents.back().pack);
+    }
+}
 
 std::optional<std::string_view> FileReader::next() {
     if (next_extent_ == entry_.extents.size()) {
@@ -25,6 +31,10 @@ std::optional<std::string_view> FileReader::next() {
         ++next_extent_;
         return bytes;
     } catch (const Error& error) {
+        // A deletion removes the manifest before the packs.
+        if (error.code() == ErrorCode::not_found && !repository_.has_backup(backup_id_)) {
+            throw repository_.deleted_error(backup_id_, "read");
+        }
         if (error.code() == ErrorCode::damaged || error.code() == ErrorCode::not_found) {
             throw Error(ErrorCode::damaged, entry_.path + " is damaged: " + error.what(),
                         "Run `verify` to see all that is damaged, and use another backup.");

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
@@ -40,8 +39,24 @@ std::string hint_for(int error_number, const Path& path) {
         case EMFILE:
         case ENFILE:
             return "Raise the limit of open files.";
+        case ENOENT:
+        case ENOTDIR:
+            return "Check the path; if it is right, another process has removed or replaced a part "
+                   "of it.";
+        case EISDIR:
+        case EEXIST:
+            return "Something else has that name: move " + path.string() +
+                   " away, or choose another repository.";
+        case ELOOP:
+            return "Replace the symbolic link " + path.string() + " by what it should lead to.";
+        case ENAMETOOLONG:
+            return "Choose a repository with a shorter path.";
+        case EFBIG:
+            return "Raise the limit of the size of files (ulimit -f), or choose a file system that "
+                   "holds larger ones.";
         default:
-            return {};
+            return "Check the file system that holds " + path.string() +
+                   ", and look in the kernel log.";
     }
 }
 
@@ -102,6 +117,14 @@ public:
     void set_mode() {
         if (retry([&] { return ::fchmod(number(), file_mode); }) < 0) {
             fail("set the permissions of", path_);
+        }
+    }
+
+    void require_regular(ErrorCode otherwise) {
+        if (status().type != FileStatus::Type::file) {
+            throw Error(otherwise, path_.string() + " is not a regular file",
+                        "Something else has taken its name: move that away, and put the file back "
+                        "if there is a copy of it.");
         }
     }
 
@@ -219,13 +242,18 @@ public:
         return file;
     }
 
+    // Opening a FIFO waits for its other end, unless it is told not to.
     std::unique_ptr<OpenFile> open(const Path& path) override {
-        return std::make_unique<PosixFile>(open_descriptor(path, O_RDONLY, "open"), path);
+        auto file =
+            std::make_unique<PosixFile>(open_descriptor(path, O_RDONLY | O_NONBLOCK, "open"), path);
+        file->require_regular(ErrorCode::damaged);
+        return file;
     }
 
     std::unique_ptr<OpenFile> open_or_create(const Path& path) override {
         auto file = std::make_unique<PosixFile>(
-            open_descriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, "create"), path);
+            open_descriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, "create"), path);
+        file->require_regular(ErrorCode::failed);
         file->set_mode();
         return file;
     }
@@ -306,14 +334,6 @@ public:
             fail("open", parent);
         }
         sync(descriptor, parent);
-    }
-
-    std::uint64_t free_bytes(const Path& path) override {
-        struct statvfs status {};
-        if (retry([&] { return ::statvfs(path.c_str(), &status); }) < 0) {
-            fail("examine", path);
-        }
-        return std::uint64_t{status.f_bavail} * status.f_frsize;
     }
 
 private:

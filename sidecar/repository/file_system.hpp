@@ -72,9 +72,10 @@ public:
 
     // A new, empty file; fails when there is one.
     virtual std::unique_ptr<OpenFile> create(const Path& path) = 0;
-    // For reading. Error not_found when there is none.
+    // For reading. Error not_found when there is none; damaged when it is not a regular file.
     virtual std::unique_ptr<OpenFile> open(const Path& path) = 0;
-    // For reading and writing; made when there is none. A symbolic link is an error.
+    // For reading and writing; made when there is none. Anything but a regular file is an error,
+    // and so is a symbolic link.
     virtual std::unique_ptr<OpenFile> open_or_create(const Path& path) = 0;
 
     // Nothing when there is none.
@@ -92,7 +93,6 @@ public:
     // As sync_directory(), for the directory that holds `path`. Does nothing where we may not
     // read that one: it is not ours, and what we make in `path` is synced by itself.
     virtual void sync_parent(const Path& path) = 0;
-    virtual std::uint64_t free_bytes(const Path& path) = 0;
 };
 
 // The real one. It has no state.

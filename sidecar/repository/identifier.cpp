@@ -1,5 +1,7 @@
 #include "sidecar/repository/identifier.hpp"
 
+#include "erlang_port/error.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -30,10 +32,24 @@ std::string id_of(Timestamp time) {
 
 std::string next_backup_id(Timestamp start, std::string_view last) {
     std::string id = id_of(start);
-    if (id <= last) {
+    const bool follows_last = id <= last;
+    if (follows_last) {
         id = id_of(*time_of(last) + std::chrono::milliseconds{1});
     }
-    return id;
+    if (is_backup_id(id)) {
+        return id;
+    }
+    if (follows_last) {
+        const std::string highest(last);
+        throw Error(
+            ErrorCode::failed,
+            "the repository has files of backup " + highest + ", and no ID follows that one",
+            "Move the files whose names begin with " + highest +
+                " out of the repository's manifests and packs: the clock was wrong when "
+                "they were made.");
+    }
+    throw Error(ErrorCode::failed, "the clock says " + to_text(start) + ", which no ID can name",
+                "Set the clock of this host, then try again.");
 }
 
 bool is_backup_id(std::string_view text) {

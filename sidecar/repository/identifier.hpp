@@ -10,7 +10,8 @@
 namespace hot_backup {
 
 // The ID of a backup that starts at `start` in a repository whose highest ID is `last` (empty: it
-// has none). Always greater than `last`.
+// has none). Always greater than `last`. Error failed: there is no such ID, because the clock or
+// the name of a file in the repository is absurd.
 std::string next_backup_id(Timestamp start, std::string_view last);
 
 bool is_backup_id(std::string_view text);

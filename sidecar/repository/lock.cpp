@@ -27,7 +27,8 @@ std::optional<Holder> parse_holder(const std::string& content) {
         const Fields fields(json);
         Holder holder;
         holder.process = {fields.text("host"), static_cast<std::int64_t>(fields.number("pid")),
-                          fields.number("process_start"), fields.text("boot_id")};
+                          fields.number("process_start"), fields.text("boot_id"),
+                          fields.has("machine_id") ? fields.text("machine_id") : ""};
         holder.command = fields.text("command");
         holder.since = fields.text("since");
         return holder;
@@ -41,27 +42,30 @@ std::string content_for(std::string_view command, const ProcessIdentity& self) {
                                {"pid", self.pid},
                                {"process_start", self.process_start},
                                {"boot_id", self.boot_id},
+                               {"machine_id", self.machine_id},
                                {"command", command},
                                {"since", to_text(now())}}) +
            '\n';
 }
 
+// An ID that could not be read says nothing.
+bool is_same_id(const std::string& one, const std::string& other) {
+    return !one.empty() && one == other;
+}
+
 // Whether the holder cannot be at work any more, given that nobody has the file's flock.
-bool is_gone(const Holder& holder, const ProcessIdentity& self) {
-    if (holder.process.boot_id == self.boot_id && holder.process.host != self.host) {
-        // Another container of this machine, or this machine before it was renamed: its pid says
-        // nothing here, but its flock would be seen.
-        return true;
+bool is_gone(const ProcessIdentity& holder, const ProcessIdentity& self) {
+    if (is_same_id(holder.boot_id, self.boot_id)) {
+        // On another host it is a container of this machine, or this machine before it was renamed:
+        // its pid says nothing here, but its flock would be seen. This process itself could not
+        // remove its lock.
+        return holder.host != self.host || holder == self ||
+               process_start_of(holder.pid) != holder.process_start;
     }
-    if (holder.process.host != self.host) {
-        return false;
-    }
-    if (holder.process == self) {
-        // This process could not remove it.
-        return true;
-    }
-    return holder.process.boot_id != self.boot_id ||
-           process_start_of(holder.process.pid) != holder.process.process_start;
+    // This machine before it booted. Its host name alone does not say so: machines and containers
+    // that share a network file system may share that, too.
+    return holder.host == self.host && is_same_id(holder.machine_id, self.machine_id) &&
+           !holder.boot_id.empty() && !self.boot_id.empty();
 }
 
 Error locked_error(const Path& path, const std::optional<Holder>& holder,
@@ -73,8 +77,10 @@ Error locked_error(const Path& path, const std::optional<Holder>& holder,
     }
     const ProcessIdentity& process = holder->process;
     std::string hint = "Wait until it is done, then try again.";
-    if (process.host != self.host) {
-        hint += " If host " + process.host + " is known to be down, remove " + path.string() + '.';
+    if (!is_same_id(process.boot_id, self.boot_id)) {
+        hint += " If host " + process.host +
+                " is known to be down, or the process to be gone from " + "it, remove " +
+                path.string() + '.';
     }
     return {ErrorCode::locked,
             "repository " + repository + " is locked by process " + std::to_string(process.pid) +
@@ -125,7 +131,7 @@ void Lock::take(std::string_view command, const ProcessIdentity& self) {
                             " is locked, and its lock does not say by whom",
                         "If no other process writes to it, remove " + path_.string() + '.');
         }
-        if (!is_gone(*holder, self)) {
+        if (!is_gone(holder->process, self)) {
             throw locked_error(path_, holder, self);
         }
     }
@@ -143,7 +149,18 @@ void Lock::take(std::string_view command, const ProcessIdentity& self) {
     }
 }
 
-bool Lock::is_still_the_lock() {
+void Lock::throw_unless_held() const {
+    if (!is_still_the_lock()) {
+        throw Error(ErrorCode::locked,
+                    "repository " + path_.parent_path().string() +
+                        " is no longer locked by this process: its lock was removed",
+                    "Do not remove " + path_.string() +
+                        " while a backup or deletion runs. Make sure that no other one runs, then "
+                        "try again.");
+    }
+}
+
+bool Lock::is_still_the_lock() const {
     const auto status = file_system_.status(path_);
     return status && status->identity == file_->status().identity;
 }

@@ -22,12 +22,16 @@ public:
     Lock(const Lock&) = delete;
     Lock& operator=(const Lock&) = delete;
 
+    // Error locked: the lock's file was removed, so another process may hold the lock by now. What
+    // the lock protects is left alone then: a writer asks before each step that cannot be undone.
+    void throw_unless_held() const;
+
     // The lock's file.
     const Path& path() const noexcept { return path_; }
 
 private:
     void take(std::string_view command, const ProcessIdentity& self);
-    bool is_still_the_lock();
+    bool is_still_the_lock() const;
 
     FileSystem& file_system_;
     Path path_;

@@ -83,11 +83,13 @@ Extent PackWriter::end_extent() {
     return extent;
 }
 
-void PackWriter::finish() {
+void PackWriter::finish(const std::function<void()>& after_sync) {
     if (file_) {
         end_pack();
+        after_sync();
     }
     file_system_.sync_directory(directory_);
+    after_sync();
 }
 
 void PackWriter::begin_pack() {
@@ -155,8 +157,10 @@ void PackReader::check_header() {
 
 std::string_view PackReader::read(const Extent& extent) {
     const auto damaged = [&](const std::string& reason) {
-        return Error(ErrorCode::damaged, path_.string() + " is damaged at offset " +
-                                             std::to_string(extent.offset) + ": " + reason);
+        return Error(ErrorCode::damaged,
+                     path_.string() + " is damaged at offset " + std::to_string(extent.offset) +
+                         ": " + reason,
+                     "Run `verify` to see all that is damaged, and use another backup.");
     };
     const std::uint64_t size = extent.stored_size();
     if (extent.offset > size_ || size > size_ - extent.offset) {

@@ -4,6 +4,8 @@
 
 #include "sidecar/repository/manifest.hpp"
 
+#include <functional>
+
 namespace hot_backup {
 
 inline constexpr std::uint64_t pack_header_size = 128;
@@ -24,8 +26,8 @@ public:
     Extent end_extent();
 
     // Every pack and its name in the directory are on stable storage when this returns. Nothing is
-    // appended afterwards.
-    void finish();
+    // appended afterwards. `after_sync` is called after each sync.
+    void finish(const std::function<void()>& after_sync);
     // The packs made so far; with their exact lengths after finish().
     const std::vector<PackSize>& packs() const noexcept { return packs_; }
 

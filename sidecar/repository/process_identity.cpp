@@ -9,9 +9,18 @@
 namespace hot_backup {
 namespace {
 
+// Empty when there is no such file.
 std::string read_whole(const std::string& path) {
     std::ifstream file(path);
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::string read_id(const std::string& path) {
+    std::string id = read_whole(path);
+    while (id.ends_with('\n')) {
+        id.pop_back();
+    }
+    return id;
 }
 
 }  // namespace
@@ -24,10 +33,8 @@ ProcessIdentity this_process() {
     }
     self.pid = ::getpid();
     self.process_start = process_start_of(self.pid).value_or(0);
-    self.boot_id = read_whole("/proc/sys/kernel/random/boot_id");
-    while (self.boot_id.ends_with('\n')) {
-        self.boot_id.pop_back();
-    }
+    self.boot_id = read_id("/proc/sys/kernel/random/boot_id");
+    self.machine_id = read_id("/etc/machine-id");
     return self;
 }
 

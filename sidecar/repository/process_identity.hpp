@@ -13,6 +13,7 @@ struct ProcessIdentity {
     std::int64_t pid = 0;
     std::uint64_t process_start = 0;  // in clock ticks since the machine booted
     std::string boot_id;              // changes whenever the machine boots
+    std::string machine_id;           // stays when it does; many containers have none
     bool operator==(const ProcessIdentity&) const = default;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <random>
+#include <system_error>
 
 namespace hot_backup {
 namespace {
@@ -16,7 +17,20 @@ constexpr std::string_view pack_suffix = ".pack";
 constexpr std::string_view temporary_suffix = ".tmp";
 
 Path absolute_directory(const Path& directory) {
-    Path path = std::filesystem::absolute(directory).lexically_normal();
+    if (directory.empty()) {
+        throw Error(ErrorCode::usage, "the path of the repository is empty",
+                    "Name the directory of the repository, such as /var/backups/rabbitmq.");
+    }
+    std::error_code error;
+    Path path = std::filesystem::absolute(directory, error);
+    if (error) {
+        // A relative path in a working directory that was deleted.
+        throw Error(
+            ErrorCode::failed,
+            "cannot find the absolute path of " + directory.string() + ": " + error.message(),
+            "Name the repository with a path that begins with a slash.");
+    }
+    path = path.lexically_normal();
     return path.has_filename() ? path : path.parent_path();
 }
 
@@ -81,13 +95,13 @@ Error missing_error(const Path& directory, const char* what) {
             "Put it back, from a copy of the repository if there is one."};
 }
 
-std::string read_description(FileSystem& file_system, const Path& directory) {
+void check_description(FileSystem& file_system, const Path& directory) {
     SealedTextReader reader(file_system, description_path(directory));
     try {
         const Json json = parse_object(read_format_line(reader, format, version));
         const Fields fields(json);
+        static_cast<void>(fields.text("id"));
         static_cast<void>(fields.time("created"));
-        return fields.text("id");
     } catch (const BadField& bad) {
         throw reader.damaged(bad.what());
     }
@@ -148,13 +162,13 @@ Repository Repository::open(FileSystem& file_system, const Path& directory) {
         case Place::repository:
             break;
     }
-    Repository repository(file_system, path, read_description(file_system, path));
+    check_description(file_system, path);
     for (const char* name : {"manifests", "packs"}) {
         if (!file_system.status(path / name)) {
             throw missing_error(path, name);
         }
     }
-    return repository;
+    return {file_system, path};
 }
 
 Repository Repository::open_or_create(FileSystem& file_system, const Path& directory,
@@ -205,9 +219,7 @@ std::string Repository::resolve(std::string_view text) const {
     }
     std::erase_if(ids, [&](const std::string& id) { return !id.starts_with(text); });
     if (ids.empty() || text.empty()) {
-        throw Error(ErrorCode::not_found,
-                    "repository " + directory_.string() + " has no backup " + std::string(text),
-                    "See `list` for the backups that it has, or use `latest`.");
+        throw no_such_backup(text);
     }
     if (ids.size() > 1) {
         throw Error(ErrorCode::usage,
@@ -218,12 +230,26 @@ std::string Repository::resolve(std::string_view text) const {
     return ids.front();
 }
 
+bool Repository::has_backup(std::string_view backup_id) const {
+    return is_backup_id(backup_id) && file_system_->status(manifest_path(backup_id));
+}
+
+Error Repository::no_such_backup(std::string_view text) const {
+    return {ErrorCode::not_found,
+            "repository " + directory_.string() + " has no backup " + std::string(text),
+            "See `list` for the backups that it has, or use `latest`."};
+}
+
+Error Repository::deleted_error(std::string_view backup_id, std::string_view activity) const {
+    return {
+        ErrorCode::not_found,
+        "backup " + std::string(backup_id) + " was deleted while it was " + std::string(activity),
+        "See `list` for the backups that are left, or use `latest`."};
+}
+
 ManifestReader Repository::read_manifest(std::string_view backup_id) const {
-    if (!is_backup_id(backup_id) || !file_system_->status(manifest_path(backup_id))) {
-        throw Error(
-            ErrorCode::not_found,
-            "repository " + directory_.string() + " has no backup " + std::string(backup_id),
-            "See `list` for the backups that it has, or use `latest`.");
+    if (!has_backup(backup_id)) {
+        throw no_such_backup(backup_id);
     }
     return {*file_system_, manifest_path(backup_id), std::string(backup_id)};
 }
@@ -236,7 +262,8 @@ FileEntry Repository::find_file(std::string_view backup_id, std::string_view pat
         }
     }
     throw Error(ErrorCode::not_found,
-                "backup " + std::string(backup_id) + " has no file " + std::string(path));
+                "backup " + std::string(backup_id) + " has no file " + std::string(path),
+                "See `show` for the files that it has, or use another backup.");
 }
 
 PackReader Repository::open_pack(std::string_view pack_name, PackReader::From from) const {
@@ -289,7 +316,8 @@ Repository::Needed Repository::find_needed(const std::set<std::string>& packs) c
     return needed;
 }
 
-Repository::Swept Repository::sweep(const Lock&) const {
+Repository::Swept Repository::sweep(const Lock& lock) const {
+    lock.throw_unless_held();
     remove_temporaries();
     // No manifest that was removed may come back after a power cut when its packs are gone.
     file_system_->sync_directory(manifests());
@@ -316,6 +344,8 @@ Repository::Swept Repository::sweep(const Lock&) const {
             continue;
         }
         const auto status = file_system_->status(pack_path(name));
+        // A pack may be that of a new holder's unfinished backup.
+        lock.throw_unless_held();
         file_system_->remove(pack_path(name));
         swept.packs += 1;
         swept.bytes += status ? status->size : 0;
@@ -324,10 +354,10 @@ Repository::Swept Repository::sweep(const Lock&) const {
 }
 
 Repository::Swept Repository::remove(const Lock& lock, std::string_view backup_id) const {
-    if (!is_backup_id(backup_id) || !file_system_->status(manifest_path(backup_id))) {
-        throw Error(ErrorCode::not_found, "repository " + directory_.string() + " has no backup " +
-                                              std::string(backup_id));
+    if (!has_backup(backup_id)) {
+        throw no_such_backup(backup_id);
     }
+    lock.throw_unless_held();
     file_system_->remove(manifest_path(backup_id));
     return sweep(lock);
 }

@@ -43,8 +43,6 @@ public:
 
     // Absolute.
     const Path& directory() const noexcept { return directory_; }
-    // A random UUID, made with the repository.
-    const std::string& id() const noexcept { return id_; }
     FileSystem& file_system() const noexcept { return *file_system_; }
 
     Path manifests() const { return directory_ / "manifests"; }
@@ -57,6 +55,10 @@ public:
     // The ID that the operator means: an ID, the beginning of exactly one, or `latest`. Error
     // not_found: there is none; Error usage: there are several.
     std::string resolve(std::string_view text) const;
+    // Whether the backup is there, readable or not.
+    bool has_backup(std::string_view backup_id) const;
+    // The Error not_found for a backup that went away while it was "verified", "read".
+    Error deleted_error(std::string_view backup_id, std::string_view activity) const;
     // The seal is checked. Errors as of ManifestReader; not_found names the backup.
     ManifestReader read_manifest(std::string_view backup_id) const;
     // One file of a backup. Error not_found when the backup does not have it.
@@ -74,17 +76,17 @@ public:
             0;  // packs kept only because a manifest that cannot be read may name them
     };
     // Removes what unfinished backups left: temporary files and packs that no manifest names.
+    // Error locked, here and in remove(): the lock was lost, and what is left stays.
     Swept sweep(const Lock& lock) const;
     // Deletes a backup, readable or not: its manifest, then the packs that no other backup needs.
     // Error not_found: there is no such backup.
     Swept remove(const Lock& lock, std::string_view backup_id) const;
 
-    std::uint64_t free_bytes() const { return file_system_->free_bytes(directory_); }
-
 private:
-    Repository(FileSystem& file_system, Path directory, std::string id)
-        : file_system_(&file_system), directory_(std::move(directory)), id_(std::move(id)) {}
+    Repository(FileSystem& file_system, Path directory)
+        : file_system_(&file_system), directory_(std::move(directory)) {}
 
+    Error no_such_backup(std::string_view text) const;
     void remove_temporaries() const;
     // Of `packs`, those that a backup needs, or may need if it cannot be read.
     struct Needed;
@@ -92,7 +94,6 @@ private:
 
     FileSystem* file_system_;
     Path directory_;
-    std::string id_;
 };
 
 }  // namespace hot_backup

@@ -83,8 +83,7 @@ void SealedTextReader::check_seal() {
         last = buffer[got - 1];
         offset += got;
     }
-    digest_ = checksum.digest();
-    if (digest_ != *seal || last != '\n') {
+    if (checksum.digest() != *seal || last != '\n') {
         throw damaged("its content does not match its seal");
     }
 }

@@ -38,8 +38,6 @@ public:
     std::optional<std::string_view> next_line();
 
     const Path& path() const noexcept { return path_; }
-    // Digest of the sealed bytes: names the exact content of this file.
-    const Digest& digest() const noexcept { return digest_; }
     // The error for content that the seal covers but the format does not allow.
     Error damaged(const std::string& reason) const;
 
@@ -50,7 +48,6 @@ private:
 
     Path path_;
     std::unique_ptr<OpenFile> file_;
-    Digest digest_;
     std::uint64_t text_size_ = 0;  // without the seal
     std::uint64_t read_ = 0;
     std::string buffer_;

@@ -132,9 +132,8 @@ private:
     }
 
     void refuse_if_deleted() const {
-        if (!repository_.file_system().status(repository_.manifest_path(report_.backup_id))) {
-            throw Error(ErrorCode::not_found,
-                        "backup " + report_.backup_id + " was deleted while it was verified");
+        if (!repository_.has_backup(report_.backup_id)) {
+            throw repository_.deleted_error(report_.backup_id, "verified");
         }
     }
 

@@ -4,12 +4,15 @@
 #include "sidecar/repository/repository.hpp"
 #include "tests/engine/plugin_double.hpp"
 #include "tests/harness/cli.hpp"
+#include "tests/harness/process.hpp"
 #include "tests/harness/temp_dir.hpp"
+#include "tests/harness/wait.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
+#include <csignal>
 #include <fstream>
 #include <iterator>
 
@@ -37,9 +40,13 @@ void write_file(const std::filesystem::path& path, const std::string& content) {
 }
 
 // Runs a command on a repository; what it prints for people and for programs has to tell the same.
+// Definitions go to a file: with --json they do not go to standard output.
 harness::CliResult run_both(std::vector<std::string> arguments,
                             const std::filesystem::path& repository) {
     arguments.insert(arguments.end(), {"--repository", repository});
+    if (arguments.front() == "definitions") {
+        arguments.insert(arguments.end(), {"-o", repository.parent_path() / "definitions.out"});
+    }
     const auto plain = run_cli(arguments);
     arguments.emplace_back("--json");
     auto json = run_cli(arguments);
@@ -111,10 +118,65 @@ TEST_CASE("definitions go to a file that only its owner reads, or to none") {
     REQUIRE(::stat(output.c_str(), &status) == 0);
     CHECK((status.st_mode & 07777U) == 0600U);
     CHECK_FALSE(std::filesystem::exists(output.string() + ".tmp"));
+}
 
-    const auto nowhere = run_cli({"definitions", "-r", repository, "-o", files / "no/such/file"});
-    CHECK(nowhere.exit_code != 0);
-    CHECK_THAT(nowhere.error_output, Contains("no/such/file"));
+TEST_CASE("definitions are written to what is there, and replace nothing but files") {
+    const harness::TempDir files;
+    const auto repository = files / "repository";
+    make_backup(repository);
+    const auto definitions = [&](const std::filesystem::path& output) {
+        return run_cli({"definitions", "-r", repository, "-o", output});
+    };
+
+    write_file(files / "target", "old");
+    std::filesystem::create_symlink("target", files / "link");
+    CHECK(definitions(files / "link").exit_code == 0);
+    CHECK(std::filesystem::is_symlink(files / "link"));
+    CHECK(nlohmann::json::parse(read_file(files / "target"))["users"].size() == 1);
+
+    // A pipe stands for every special file; a test that needs root would not run for everyone.
+    REQUIRE(::mkfifo((files / "pipe").c_str(), 0600) == 0);
+    harness::Process reader("cat", {files / "pipe"});
+    CHECK(definitions(files / "pipe").exit_code == 0);
+    CHECK(nlohmann::json::parse(reader.wait().output)["users"].size() == 1);
+    CHECK(std::filesystem::is_fifo(files / "pipe"));
+
+    const auto nowhere = definitions(files / "no/such/file");
+    CHECK(nowhere.exit_code == 1);
+    CHECK_THAT(nowhere.error_output, Contains("no/such") && Contains("HINT: "));
+    CHECK(run_cli({"definitions", "-r", repository, "--json"}).exit_code == 2);
+}
+
+TEST_CASE("a signal ends a command with 130, and one that was ignored is ignored on") {
+    const harness::TempDir files;
+    const auto repository = files / "repository";
+    make_backup(repository);
+    REQUIRE(::mkfifo((files / "pipe").c_str(), 0600) == 0);
+    // It waits for a reader of the pipe, who never comes.
+    harness::Process waiting(harness::cli_path(),
+                             {"definitions", "-r", repository, "-o", files / "pipe"});
+    harness::wait_for("the command to open the pipe", std::chrono::seconds(10), [&] {
+        const auto where = "/proc/" + std::to_string(waiting.pid()) + "/wchan";
+        return read_file(where).find("fifo") != std::string::npos ||
+               read_file(where).find("pipe") != std::string::npos;
+    });
+    waiting.signal(SIGINT);
+    CHECK(waiting.wait().exit_code == 130);
+
+    const auto caught = [](const std::string& status, int signal) {
+        const auto line = status.find("SigCgt:");
+        return line != std::string::npos &&
+               ((std::stoull(status.substr(line + 7), nullptr, 16) >> (signal - 1)) & 1U) != 0;
+    };
+    harness::Process nohup("/bin/sh",
+                           {"-c", "trap '' HUP; exec \"$0\" definitions -r \"$1\" -o \"$2\"",
+                            harness::cli_path(), repository, files / "pipe"});
+    std::string status;
+    harness::wait_for("the program to have its handlers", std::chrono::seconds(10), [&] {
+        status = read_file("/proc/" + std::to_string(nohup.pid()) + "/status");
+        return status.find("rabbitmq-hot-ba") != std::string::npos && caught(status, SIGTERM);
+    });
+    CHECK_FALSE(caught(status, SIGHUP));
 }
 
 TEST_CASE("output that does not arrive is an error") {
@@ -254,7 +316,14 @@ TEST_CASE("a damaged backup beside a whole one is told apart, and can be deleted
     CHECK(verify.exit_code == 3);
     CHECK_THAT(verify.line("error")["message"].get<std::string>(), Contains("1 of 2"));
     CHECK(run_both({"verify", whole}, repository).exit_code == 0);
-    CHECK(run_cli({"delete", damaged, "-r", repository}).exit_code == 0);
+    // A name that vanishes between the listing and the reading, as by a delete: dangling.
+    const auto ghost = repository / "manifests" / "20010101T000000.000Z.manifest";
+    std::filesystem::create_symlink("nowhere", ghost);
+    CHECK(run_both({"verify", "--all"}, repository).exit_code == 3);
+    CHECK(run_both({"list"}, repository).exit_code == 0);
+    std::filesystem::remove(ghost);
+    // The same backup named twice is deleted once.
+    CHECK(run_cli({"delete", damaged, damaged, "-r", repository}).exit_code == 0);
     CHECK(run_both({"verify", "--all"}, repository).exit_code == 0);
 }
 

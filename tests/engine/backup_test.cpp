@@ -262,6 +262,46 @@ TEST_CASE("a stream that is not what the protocol says leaves no backup") {
     next_backup_works(files);
 }
 
+TEST_CASE("times that a repository cannot write down are no times of a backup") {
+    MemoryFileSystem files;
+    auto behaviour = well_behaved();
+    SECTION("an instant beyond the year 9999") {
+        behaviour.instant = erlang::integer(253'402'300'800'000'000);
+        CHECK_THROWS_AS(back_up_with(behaviour, files, std::make_shared<Record>()), Error);
+        CHECK(count_whole_backups(files) == 0);
+    }
+    SECTION("a file changed before 1970") {
+        behaviour.mtime = erlang::Term(std::int64_t{-1});
+        back_up_with(behaviour, files, std::make_shared<Record>());
+        CHECK(count_whole_backups(files) == 1);
+    }
+    SECTION("a file changed beyond all years") {
+        behaviour.mtime = erlang::integer(9'000'000'000'000'000'000);
+        back_up_with(behaviour, files, std::make_shared<Record>());
+        CHECK(count_whole_backups(files) == 1);
+    }
+}
+
+TEST_CASE("a configuration file with a name that is not UTF-8 is a warning") {
+    MemoryFileSystem files;
+    auto behaviour = well_behaved();
+    behaviour.role = "conf.d/\xff.conf";
+    const auto result = back_up_with(behaviour, files, std::make_shared<Record>());
+    CHECK(result.warnings.size() == 2);
+    CHECK(count_whole_backups(files) == 1);
+}
+
+TEST_CASE("what fails without being an Error ends the job too") {
+    MemoryFileSystem files;
+    const auto record = std::make_shared<Record>();
+    auto behaviour = well_behaved();
+    behaviour.at_message = 5;
+    behaviour.then = [] { throw std::bad_alloc(); };
+    CHECK_THROWS_AS(back_up_with(behaviour, files, record), Error);
+    CHECK(record->outcome == "failed");
+    CHECK(count_whole_backups(files) == 0);
+}
+
 TEST_CASE("a plugin of another protocol version is refused with both lists") {
     MemoryFileSystem files;
     auto behaviour = well_behaved();

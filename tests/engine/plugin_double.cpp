@@ -28,13 +28,13 @@ Term error_map(const std::string& code) {
                 {"hint", binary("Ask it nicely.")}});
 }
 
-Term description() {
+Term description(const Behaviour& behaviour) {
     const auto plugin = map({{"name", binary("rabbitmq_hot_backup")}, {"version", binary("1")}});
-    const auto file = map({{"role", binary("rabbitmq.conf")},
+    const auto file = map({{"role", binary(behaviour.role)},
                            {"path", binary("/etc/rabbitmq/rabbitmq.conf")},
                            {"content", binary("listeners.tcp.default = 5672\n")},
                            {"mode", integer(0640)},
-                           {"mtime", integer(1'700'000'000)}});
+                           {"mtime", behaviour.mtime}});
     const auto unreadable = map({{"role", binary("advanced.config")},
                                  {"path", binary("/etc/rabbitmq/advanced.config")},
                                  {"error", binary("permission denied")}});
@@ -43,13 +43,13 @@ Term description() {
                 {"configuration", list({file, unreadable})}});
 }
 
-Term checkpoint() {
+Term checkpoint(const Behaviour& behaviour) {
     return map({{"checkpoint", binary("hot_backup 1")},
                 {"store", atom("mnesia")},
                 {"tables", list({binary("rabbit_vhost"), binary("rabbit_user")})},
                 {"skipped", list({map({{"table", binary("rabbit_node_maintenance_states")},
                                        {"reason", binary("bookkeeping")}})})},
-                {"instant", integer(1'700'000'000'123'456)},
+                {"instant", behaviour.instant},
                 {"activation_us", integer(900)}});
 }
 
@@ -150,9 +150,9 @@ void PluginDouble::answer(const Term& id, const std::string& operation,
     if (operation == "job_begin") {
         result = map({{"job", integer(7)}});
     } else if (operation == "describe") {
-        result = description();
+        result = description(behaviour_);
     } else if (operation == "checkpoint_begin") {
-        result = checkpoint();
+        result = checkpoint(behaviour_);
     } else if (operation == "job_end") {
         record_->outcome = arguments.find("outcome")->as<erlang::Atom>()->name;
     }

@@ -28,7 +28,10 @@ struct Behaviour {
     std::vector<std::string> payloads;   // of the stream; external terms
     std::optional<std::uint64_t> items;  // what stream_end claims; else what it should
     std::uint64_t close_after = 0;  // the connection closes at this message of the engine; 0: never
-    std::string refuse;             // the operation that is answered with an error
+    erlang::Term mtime = erlang::integer(1'700'000'000);            // of rabbitmq.conf
+    erlang::Term instant = erlang::integer(1'700'000'000'123'456);  // of the checkpoint
+    std::string role = "rabbitmq.conf";
+    std::string refuse;  // the operation that is answered with an error
     std::string refuse_code = "failed";
     bool abort_stream = false;     // stream_abort in the place of stream_end
     std::uint64_t at_message = 0;  // at this message of the engine ...

@@ -116,9 +116,4 @@ void FaultyFileSystem::sync_parent(const Path& path) {
     below_.sync_parent(path);
 }
 
-std::uint64_t FaultyFileSystem::free_bytes(const Path& path) {
-    pass(Call::free_bytes, path);
-    return below_.free_bytes(path);
-}
-
 }  // namespace repository_test

@@ -22,7 +22,6 @@ enum class Call {
     rename,
     remove,
     sync_directory,
-    free_bytes,
     append,
     read,
     clear,
@@ -55,7 +54,6 @@ public:
     void remove(const Path& path) override;
     void sync_directory(const Path& directory) override;
     void sync_parent(const Path& path) override;
-    std::uint64_t free_bytes(const Path& path) override;
 
     // Whether the fault has struck.
     bool struck() const noexcept { return fault_.at > 0 && counted_ >= fault_.at; }

@@ -159,10 +159,6 @@ void MemoryFileSystem::sync_parent(const Path& path) {
     sync_directory(path.parent_path());
 }
 
-std::uint64_t MemoryFileSystem::free_bytes(const Path&) {
-    return std::uint64_t{1} << 40;
-}
-
 void MemoryFileSystem::cut_power() {
     root_ = after_cut(
         *root_, [] { return false; }, [](std::size_t) { return std::size_t{0}; });

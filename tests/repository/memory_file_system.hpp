@@ -31,7 +31,6 @@ public:
     void remove(const Path& path) override;
     void sync_directory(const Path& directory) override;
     void sync_parent(const Path& path) override;
-    std::uint64_t free_bytes(const Path& path) override;
 
     // Nothing that was not synced survives.
     void cut_power();

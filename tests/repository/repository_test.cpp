@@ -135,8 +135,10 @@ TEST_CASE("a repository is made where nothing is, in an empty directory, on a fr
     disk.make_directory("/mount");
     disk.make_directory("/mount/lost+found");
     for (const char* path : {"/none", "/empty", "/mount"}) {
-        const Repository made = Repository::open_or_create(disk, path);
-        CHECK(Repository::open_or_create(disk, path).id() == made.id());
+        Repository::open_or_create(disk, path);
+        const std::string made = disk.content(Path(path) / "repository.json");
+        Repository::open_or_create(disk, path);
+        CHECK(disk.content(Path(path) / "repository.json") == made);
         CHECK(Repository::open(disk, path).list().empty());
     }
     const Error error = error_of([&] { Repository::open_or_create(disk, "/no/parent"); });
@@ -149,7 +151,6 @@ TEST_CASE("a repository has a path that does not depend on how it was spelled") 
     const harness::TempDir place;
     const Repository made = Repository::open_or_create(posix_file_system(), place / "x/../r/");
     CHECK(made.directory() == place / "r");
-    CHECK(made.free_bytes() > 0);
 }
 
 TEST_CASE("each repository has its own UUID") {

@@ -1,0 +1,102 @@
+#include "sidecar/cli/output_file.hpp"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <streambuf>
+#include <string>
+
+namespace hot_backup {
+namespace {
+
+// A stream into a file of the seam, so that its errors arrive as they are.
+class FileBuffer : public std::streambuf {
+public:
+    explicit FileBuffer(OpenFile& file) : file_(file) {}
+
+private:
+    int_type overflow(int_type byte) override {
+        const char character = traits_type::to_char_type(byte);
+        return xsputn(&character, 1) == 1 ? byte : traits_type::eof();
+    }
+    std::streamsize xsputn(const char* bytes, std::streamsize count) override {
+        file_.append({bytes, static_cast<std::size_t>(count)});
+        return count;
+    }
+
+    OpenFile& file_;
+};
+
+// Removes the file unless it got its name.
+class Temporary {
+public:
+    explicit Temporary(Path path) : path_(std::move(path)) {}
+    ~Temporary() {
+        if (!path_.empty()) {
+            ::unlink(path_.c_str());
+        }
+    }
+    Temporary(const Temporary&) = delete;
+    Temporary& operator=(const Temporary&) = delete;
+
+    const Path& path() const { return path_; }
+    void rename_to(const Path& path) {
+        posix_file_system().rename(path_, path);
+        path_.clear();
+    }
+
+private:
+    Path path_;
+};
+
+void write_regular_file(const Path& path, const std::function<void(std::ostream&)>& write) {
+    const auto temporary_path = Path(path) += "." + std::to_string(::getpid()) + ".tmp";
+    const auto file = posix_file_system().create(temporary_path);
+    Temporary temporary(temporary_path);
+    FileBuffer buffer(*file);
+    std::ostream stream(&buffer);
+    // Lets the file's own error through instead of a mere flag.
+    stream.exceptions(std::ios::badbit);
+    write(stream);
+    file->sync();
+    temporary.rename_to(path);
+    posix_file_system().sync_parent(path);
+}
+
+void write_special_file(const Path& path, const std::function<void(std::ostream&)>& write) {
+    std::ofstream stream(path, std::ios::binary);
+    if (stream) {
+        write(stream);
+        stream.close();
+    }
+    if (!stream) {
+        throw Error(ErrorCode::failed, "cannot write to " + path.string(),
+                    "Name a file in a directory that you may write to.");
+    }
+}
+
+}  // namespace
+
+void write_output_file(const Path& path, const std::function<void(std::ostream&)>& write) {
+    std::error_code ignored;
+    const auto target = std::filesystem::weakly_canonical(path, ignored);
+    const auto& resolved = target.empty() ? path : target;
+    const auto type = std::filesystem::status(resolved, ignored).type();
+    if (type == std::filesystem::file_type::regular ||
+        type == std::filesystem::file_type::not_found) {
+        try {
+            write_regular_file(resolved, write);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::not_found) {
+                throw;
+            }
+            // No backup is missing, which that code is about, but the directory.
+            throw Error(ErrorCode::failed, error.what(), "Name a file in a directory that exists.");
+        }
+    } else {
+        write_special_file(resolved, write);
+    }
+}
+
+}  // namespace hot_backup
