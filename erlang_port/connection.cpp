@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace erlang {
 namespace {
@@ -22,13 +23,20 @@ constexpr auto send_timeout = 30s;
 // How often a wait looks at the interrupt when no signal ends it early.
 constexpr auto interrupt_interval = 100ms;
 
+// How many requests of the plugin may be open, as many as the plugin takes from us.
+constexpr std::size_t max_open_requests = 64;
+
 // A request's deadline is cut to this, so that no number overflows the clock.
 constexpr std::uint64_t longest_patience = std::chrono::milliseconds(24h).count();
+
+constexpr const char* broker_hint = "Look at the load and the log of the broker.";
+constexpr const char* release_hint =
+    "Check that the plugin and this program come from the same release.";
 
 [[noreturn]] void unexpected(const Term& message) {
     throw Error(ErrorCode::failed,
                 "the plugin sent a message that the protocol does not have: " + to_string(message),
-                "Check that the plugin and this program come from the same release.");
+                release_hint);
 }
 
 [[noreturn]] void connection_closed() {
@@ -88,6 +96,43 @@ std::vector<std::uint64_t> versions_of(const Term& hello) {
     return versions;
 }
 
+// Throws when the message is none of the grammar that the plugin may send, or when the hello is
+// not the first one.
+void check_grammar(const Term& term, bool hello_expected) {
+    const Message message(term);
+    if (message.is("hello", 3) != hello_expected) {
+        unexpected(term);
+    }
+    if (message.is("hello", 3)) {
+        versions_of(term);
+        message.get<Map>(2);
+    } else if (message.is("request", 5)) {
+        message.number(1);
+        message.number(2);
+        message.get<Atom>(3);
+        message.get<Map>(4);
+    } else if (message.is("reply", 4)) {
+        message.number(1);
+        const auto& outcome = message.get<Atom>(2).name;
+        if (outcome != "ok" && outcome != "error") {
+            unexpected(term);
+        }
+        message.get<Map>(3);
+    } else if (message.is("notice", 3)) {
+        message.get<Atom>(1);
+        message.get<Map>(2);
+    } else if (message.is("data", 4)) {
+        message.number(1);
+        message.number(2);
+        message.get<Binary>(3);
+    } else if (message.is("stream_end", 3) || message.is("stream_abort", 3)) {
+        message.number(1);
+        message.get<Map>(2);
+    } else {
+        unexpected(term);
+    }
+}
+
 template <class Versions>
 std::string join(const Versions& versions) {
     std::string text;
@@ -128,69 +173,66 @@ Map Connection::hello(Map info) {
     const auto deadline = Clock::now() + hello_timeout;
     std::vector<Term> versions(known_versions.size());
     std::transform(known_versions.begin(), known_versions.end(), versions.begin(), integer);
-    channel_->send(tuple({atom("hello"), list(std::move(versions)), std::move(info)}), deadline);
+    send(tuple({atom("hello"), list(std::move(versions)), std::move(info)}), deadline);
+    hello_expected_ = true;
     const auto received = wait(deadline, [](const Term&) { return true; });
     if (received.what == What::timeout) {
         throw Error(ErrorCode::unreachable,
-                    "the plugin did not say hello within " + seconds(hello_timeout));
+                    "the plugin did not say hello within " + seconds(hello_timeout), broker_hint);
     }
     if (received.what == What::closed) {
         throw Error(ErrorCode::unreachable, "the broker closed the connection before its hello",
                     "Look into the log of the broker.");
     }
-    const Message message(received.message);
-    if (!message.is("hello", 3)) {
-        unexpected(received.message);
-    }
     check_versions(versions_of(received.message));
-    return message.get<Map>(2);
+    return Message(received.message).get<Map>(2);
 }
 
 Map Connection::call(const std::string& operation, Map arguments,
                      std::chrono::milliseconds timeout) {
     const auto deadline = Clock::now() + timeout;
     const auto id = ++last_id_;
-    channel_->send(
-        tuple({atom("request"), integer(id), integer(static_cast<std::uint64_t>(timeout.count())),
-               atom(operation), std::move(arguments)}),
-        deadline);
+    send(tuple({atom("request"), integer(id), integer(static_cast<std::uint64_t>(timeout.count())),
+                atom(operation), std::move(arguments)}),
+         deadline);
     const auto received = wait(deadline, [id](const Term& term) {
         return Message(term).is("reply", 4) && Message(term).number(1) == id;
     });
     if (received.what == What::timeout) {
         throw Error(ErrorCode::failed,
-                    "the plugin did not answer " + operation + " within " + seconds(timeout));
+                    "the plugin did not answer " + operation + " within " + seconds(timeout),
+                    broker_hint);
     }
     if (received.what == What::closed) {
         connection_closed();
     }
     const Message reply(received.message);
-    const auto& outcome = reply.get<Atom>(2).name;
-    if (outcome == "ok") {
-        return reply.get<Map>(3);
-    }
-    if (outcome == "error") {
+    if (reply.get<Atom>(2).name == "error") {
         throw plugin_error(reply.get<Map>(3));
     }
-    unexpected(received.message);
+    return reply.get<Map>(3);
 }
 
 void Connection::notify(const std::string& topic, Map details) {
-    channel_->send(tuple({atom("notice"), atom(topic), std::move(details)}),
-                   Clock::now() + send_timeout);
+    send(tuple({atom("notice"), atom(topic), std::move(details)}), Clock::now() + send_timeout);
 }
 
 std::optional<Request> Connection::next_request() {
-    while (requests_.empty()) {
+    throw_if_broken();
+    while (true) {
+        while (!requests_.empty()) {
+            auto request = std::move(requests_.front());
+            requests_.pop_front();
+            if (Clock::now() < request.deadline) {
+                return request;
+            }
+        }
         const auto received = wait(Clock::time_point::max(), [](const Term&) { return true; });
         if (received.what == What::closed) {
             return std::nullopt;
         }
         handle(received.message);
     }
-    auto request = std::move(requests_.front());
-    requests_.pop_front();
-    return request;
 }
 
 void Connection::reply(const Request& request, Map result) {
@@ -202,13 +244,13 @@ void Connection::reply_error(const Request& request, const Error& error) {
 }
 
 void Connection::answer(std::uint64_t id, std::string_view outcome, Term result) {
-    channel_->send(tuple({atom("reply"), integer(id), atom(outcome), std::move(result)}),
-                   Clock::now() + send_timeout);
+    send(tuple({atom("reply"), integer(id), atom(outcome), std::move(result)}),
+         Clock::now() + send_timeout);
 }
 
 void Connection::poll() {
     while (true) {
-        const auto received = channel_->receive(Clock::now());
+        const auto received = receive(Clock::now());
         if (received.what == What::timeout) {
             return;
         }
@@ -234,7 +276,7 @@ Map Connection::receive_stream(std::uint64_t stream, std::chrono::milliseconds s
             throw Error(
                 ErrorCode::failed,
                 "the plugin sent nothing for " + seconds(stall) + " in the middle of a stream",
-                "Look at the load and the log of the broker.");
+                broker_hint);
         }
         if (received.what == What::closed) {
             connection_closed();
@@ -249,16 +291,16 @@ Map Connection::receive_stream(std::uint64_t stream, std::chrono::milliseconds s
         }
         const auto sequence = message.number(2);
         if (sequence != messages) {
-            throw Error(ErrorCode::failed, "a stream of the plugin has a gap: message " +
-                                               std::to_string(sequence) + " came in place of " +
-                                               std::to_string(messages));
+            throw Error(ErrorCode::failed,
+                        "a stream of the plugin has a gap: message " + std::to_string(sequence) +
+                            " came in place of " + std::to_string(messages),
+                        release_hint);
         }
         const auto& payload = message.get<Binary>(3).bytes;
         consume(payload);
         ++messages;
         bytes += payload.size();
-        channel_->send(tuple({atom("ack"), integer(stream), integer(sequence)}),
-                       Clock::now() + send_timeout);
+        send(tuple({atom("ack"), integer(stream), integer(sequence)}), Clock::now() + send_timeout);
     }
 }
 
@@ -270,7 +312,8 @@ void Connection::check_stream_end(const Map& counts, std::uint64_t messages, std
             throw Error(ErrorCode::failed,
                         "a stream of the plugin is incomplete: " + std::to_string(ours) + " " +
                             std::string(key) + " came of " +
-                            (theirs ? std::to_string(*theirs) : "unknown"));
+                            (theirs ? std::to_string(*theirs) : "unknown"),
+                        release_hint);
         }
     };
     compare("messages", messages);
@@ -283,7 +326,7 @@ Channel::Received Connection::wait(Clock::time_point deadline, const Wanted& wan
             interrupt_();
         }
         const auto now = Clock::now();
-        auto received = channel_->receive(std::min(deadline, now + interrupt_interval));
+        auto received = receive(std::min(deadline, now + interrupt_interval));
         if (received.what == What::closed ||
             (received.what == What::message && wanted(received.message))) {
             return received;
@@ -298,19 +341,39 @@ Channel::Received Connection::wait(Clock::time_point deadline, const Wanted& wan
     }
 }
 
+Channel::Received Connection::receive(Clock::time_point deadline) {
+    throw_if_broken();
+    try {
+        auto received = channel_->receive(deadline);
+        if (received.what == What::message) {
+            check_grammar(received.message, std::exchange(hello_expected_, false));
+        }
+        return received;
+    } catch (const Error& error) {
+        broken_ = error;
+        throw;
+    }
+}
+
+void Connection::send(const Term& message, Clock::time_point deadline) {
+    throw_if_broken();
+    channel_->send(message, deadline);
+}
+
+void Connection::throw_if_broken() const {
+    if (broken_) {
+        throw Error(*broken_);
+    }
+}
+
 void Connection::handle(const Term& term) {
     const Message message(term);
     if (message.is("request", 5)) {
         handle_request(term);
     } else if (message.is("notice", 3)) {
-        const auto& topic = message.get<Atom>(1).name;
-        const auto& details = message.get<Map>(2);
         if (notice_handler_) {
-            notice_handler_(topic, details);
+            notice_handler_(message.get<Atom>(1).name, message.get<Map>(2));
         }
-    } else if (!message.is("reply", 4) && !message.is("data", 4) && !message.is("stream_end", 3) &&
-               !message.is("stream_abort", 3)) {
-        unexpected(term);
     }
     // What is left belongs to a call that has timed out or a stream that was given up.
 }
@@ -322,9 +385,16 @@ void Connection::handle_request(const Term& term) {
                     message.get<Map>(4)};
     if (request.operation == "ping") {
         reply(request, {});
-    } else {
-        requests_.push_back(std::move(request));
+        return;
     }
+    if (requests_.size() == max_open_requests) {
+        broken_.emplace(
+            ErrorCode::failed,
+            "the plugin has more than " + std::to_string(max_open_requests) + " requests open",
+            release_hint);
+        throw_if_broken();
+    }
+    requests_.push_back(std::move(request));
 }
 
 }  // namespace erlang

@@ -5,8 +5,9 @@
 // answers by itself. Nothing runs in the background: whatever arrives is handled inside call(),
 // next_request(), poll() and receive_stream(), on the caller's thread. Not thread-safe.
 //
-// A session whose other side breaks the protocol is over: the function that meets it throws
-// Error (failed), and the connection is good for nothing but its destruction.
+// A session whose other side breaks the protocol (a message that the protocol does not have, bytes
+// that are no term, a frame over the cap, too many open requests) is over: the function that meets
+// it throws Error (failed), and so does every later call, with the same Error.
 #pragma once
 
 #include "erlang_port/channel.hpp"
@@ -54,8 +55,8 @@ public:
 
     void notify(const std::string& topic, Map details);
 
-    // The next request of the plugin but for `ping`; nothing when the connection is closed: the
-    // normal end of a port program.
+    // The next request of the plugin but for `ping` whose answer is still waited for; nothing when
+    // the connection is closed: the normal end of a port program.
     std::optional<Request> next_request();
     void reply(const Request& request, Map result);
     // The code usage tells the plugin `unsupported`: answer so to an operation that is not known.
@@ -81,6 +82,10 @@ private:
 
     // The next wanted message; others are handled as they come.
     Channel::Received wait(Clock::time_point deadline, const Wanted& wanted);
+    // Every message comes in through receive() and goes out through send().
+    Channel::Received receive(Clock::time_point deadline);
+    void send(const Term& message, Clock::time_point deadline);
+    void throw_if_broken() const;
     void handle(const Term& message);
     void handle_request(const Term& message);
     void answer(std::uint64_t id, std::string_view outcome, Term result);
@@ -90,6 +95,8 @@ private:
     NoticeHandler notice_handler_;
     Interrupt interrupt_;
     std::deque<Request> requests_;
+    bool hello_expected_ = false;
+    std::optional<hot_backup::Error> broken_;
     std::uint64_t last_id_ = 0;
     std::uint64_t last_stream_ = 0;
 };

@@ -29,6 +29,7 @@ constexpr char port_response = 119;
 constexpr char names_request = 110;
 constexpr std::size_t port_response_length = 4;  // as far as it interests us
 constexpr std::size_t longest_answer = 1UL << 20;
+constexpr std::chrono::milliseconds interrupt_interval(100);
 
 std::uint16_t epmd_port() {
     std::uint16_t port = 4369;
@@ -48,7 +49,14 @@ std::uint16_t epmd_port() {
 
 class Socket {
 public:
-    Socket() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {}
+    Socket() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+        if (fd_ < 0) {
+            throw Error(ErrorCode::failed,
+                        std::string("cannot make a socket: ") + std::strerror(errno),
+                        "Check the limit of open files (`ulimit -n`) and the memory of this "
+                        "system.");
+        }
+    }
     ~Socket() { ::close(fd_); }
     Socket(const Socket&) = delete;
     Socket& operator=(const Socket&) = delete;
@@ -58,16 +66,32 @@ private:
     int fd_;
 };
 
+// How long a question may take, and what looks in between whether it is still wanted.
+struct Patience {
+    Clock::time_point deadline;
+    const std::function<void()>& interrupt;
+};
+
 // Waits for an event or throws; returns the error that is pending on the socket.
-int wait_for(int fd, short events, const std::string& host, Clock::time_point deadline) {
+int wait_for(int fd, short events, const std::string& host, const Patience& patience) {
     pollfd polled{fd, events, 0};
     int count = 0;
-    do {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
-        count = ::poll(&polled, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
-    } while (count < 0 && errno == EINTR);
-    if (count == 0) {
-        fail(host, "it does not answer");
+    while (count == 0) {
+        if (patience.interrupt) {
+            patience.interrupt();
+        }
+        const auto now = Clock::now();
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(patience.deadline - now);
+        const auto slice = std::clamp(left, std::chrono::milliseconds(0), interrupt_interval);
+        count = ::poll(&polled, 1, static_cast<int>(slice.count()));
+        if (count < 0 && errno == EINTR) {
+            count = 0;
+        } else if (count < 0) {
+            fail(host, std::strerror(errno));
+        }
+        if (count == 0 && now >= patience.deadline) {
+            fail(host, "it does not answer");
+        }
     }
     int error = 0;
     socklen_t length = sizeof error;
@@ -76,7 +100,7 @@ int wait_for(int fd, short events, const std::string& host, Clock::time_point de
 }
 
 std::string ask(const std::string& request, const std::string& host, in_addr address,
-                Clock::time_point deadline) {
+                const Patience& patience) {
     const Socket socket;
     sockaddr_in to{};
     to.sin_family = AF_INET;
@@ -86,7 +110,7 @@ std::string ask(const std::string& request, const std::string& host, in_addr add
     int error =
         ::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0 ? 0 : errno;
     if (error == EINPROGRESS) {
-        error = wait_for(socket.fd(), POLLOUT, host, deadline);
+        error = wait_for(socket.fd(), POLLOUT, host, patience);
     }
     if (error != 0) {
         fail(host, std::strerror(error));
@@ -101,7 +125,7 @@ std::string ask(const std::string& request, const std::string& host, in_addr add
     }
     std::string answer;
     while (answer.size() < longest_answer) {
-        wait_for(socket.fd(), POLLIN, host, deadline);
+        wait_for(socket.fd(), POLLIN, host, patience);
         char buffer[4096];
         const auto got = ::recv(socket.fd(), buffer, sizeof buffer, 0);
         if (got < 0 && errno != EINTR && errno != EAGAIN) {
@@ -146,13 +170,14 @@ in_addr resolve_host(const std::string& host) {
 }
 
 std::uint16_t epmd_port_of(const std::string& name, const std::string& host, in_addr address,
-                           Clock::time_point deadline) {
-    const auto answer = ask(port_request + name, host, address, deadline);
+                           Clock::time_point deadline, const std::function<void()>& interrupt) {
+    const Patience patience{deadline, interrupt};
+    const auto answer = ask(port_request + name, host, address, patience);
     if (answer.size() < 2 || answer[0] != port_response) {
         fail(host, "what answers there is not epmd");
     }
     if (answer[1] != 0) {
-        const auto names = known_nodes(ask({names_request}, host, address, deadline));
+        const auto names = known_nodes(ask({names_request}, host, address, patience));
         throw Error(ErrorCode::unreachable,
                     "no node " + name + " runs on " + host + ": its epmd knows " +
                         (names.empty() ? "no node" : "only " + names),

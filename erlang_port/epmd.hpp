@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace erlang {
@@ -15,8 +16,9 @@ in_addr resolve_host(const std::string& host);
 
 // Asks the epmd of `host`, on the port that ERL_EPMD_PORT names (4369 without it), for the node
 // `name` (the part before the @). Throws Error (unreachable): epmd does not run or does not answer,
-// or it knows no such node, and then tells which nodes it knows.
+// or it knows no such node, and then tells which nodes it knows. Calls `interrupt` often while it
+// waits, which throws to end the wait.
 std::uint16_t epmd_port_of(const std::string& name, const std::string& host, in_addr address,
-                           Clock::time_point deadline);
+                           Clock::time_point deadline, const std::function<void()>& interrupt = {});
 
 }  // namespace erlang

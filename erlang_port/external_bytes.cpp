@@ -48,7 +48,9 @@ std::optional<std::size_t> count_utf8_characters(std::string_view bytes) noexcep
 void malformed_term(std::string_view what, std::size_t offset) {
     throw hot_backup::Error(
         hot_backup::ErrorCode::failed,
-        "malformed Erlang term at byte " + std::to_string(offset) + ": " + std::string(what));
+        "malformed Erlang term at byte " + std::to_string(offset) + ": " + std::string(what),
+        "Check that the plugin and this program come from the same release; if the bytes came from "
+        "a backup, verify it.");
 }
 
 }  // namespace erlang

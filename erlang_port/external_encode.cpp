@@ -156,7 +156,8 @@ private:
         if (value > limit) {
             throw hot_backup::Error(hot_backup::ErrorCode::failed,
                                     "an Erlang term has a part of length " + std::to_string(value) +
-                                        ", which cannot be encoded");
+                                        ", which cannot be encoded",
+                                    "Report this as a defect of this program.");
         }
         return value;
     }

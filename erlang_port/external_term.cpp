@@ -16,6 +16,10 @@ namespace {
 using hot_backup::Error;
 using hot_backup::ErrorCode;
 
+constexpr const char* large_term_hint =
+    "No record of a broker is like that: verify the backup if the term came from one, else look "
+    "into the log of the broker.";
+
 // Builds the term of bytes that check_term() has accepted: no function here looks for their end.
 class Decoder {
 public:
@@ -137,8 +141,10 @@ private:
 
     std::vector<Term> terms(std::size_t count) {
         if (++nesting_ > max_nesting) {
-            throw Error(ErrorCode::failed, "an Erlang term is nested more than " +
-                                               std::to_string(max_nesting) + " levels deep");
+            throw Error(ErrorCode::failed,
+                        "an Erlang term is nested more than " + std::to_string(max_nesting) +
+                            " levels deep",
+                        large_term_hint);
         }
         std::vector<Term> result;
         result.reserve(count);
@@ -217,7 +223,8 @@ private:
 Term decode(std::string_view bytes, std::size_t start, const CheckedTerm& checked) {
     if (checked.terms > max_terms) {
         throw Error(ErrorCode::failed,
-                    "an Erlang term has more than " + std::to_string(max_terms) + " parts");
+                    "an Erlang term has more than " + std::to_string(max_terms) + " parts",
+                    large_term_hint);
     }
     return Decoder(bytes, start).term();
 }

@@ -1,6 +1,5 @@
 #include "erlang_port/frame.hpp"
 
-#include "erlang_port/error.hpp"
 #include "erlang_port/external_bytes.hpp"
 
 #include <fcntl.h>
@@ -27,6 +26,11 @@ constexpr std::size_t kept_capacity = 4UL * 1024 * 1024;
 
 constexpr const char* other_side_hint =
     "It may have stopped, or the plugin was disabled or ended the session: look into its log.";
+constexpr const char* long_message_hint =
+    "Check that the plugin and this program come from the same release; if they do, report this "
+    "as a defect.";
+constexpr const char* system_hint =
+    "Check the memory and the open files of this system, then try again.";
 
 std::string reason(int error) {
     return std::strerror(error);
@@ -56,7 +60,7 @@ Wait wait_for(int fd, short events, Clock::time_point deadline) {
     if (errno == EINTR) {
         return Wait::interrupted;
     }
-    throw Error(ErrorCode::failed, "cannot wait for a connection: " + reason(errno));
+    throw Error(ErrorCode::failed, "cannot wait for a connection: " + reason(errno), system_hint);
 }
 
 }  // namespace
@@ -64,7 +68,9 @@ Wait wait_for(int fd, short events, Clock::time_point deadline) {
 NonBlocking::NonBlocking(int fd) : fd_(fd), flags_(::fcntl(fd, F_GETFL)) {
     if (flags_ < 0 || ::fcntl(fd, F_SETFL, flags_ | O_NONBLOCK) < 0) {
         throw Error(ErrorCode::failed,
-                    "cannot use file descriptor " + std::to_string(fd) + ": " + reason(errno));
+                    "cannot use file descriptor " + std::to_string(fd) + ": " + reason(errno),
+                    "The plugin starts this program with pipes on its standard input and output: "
+                    "do not start it by hand in this mode.");
     }
 }
 
@@ -81,6 +87,7 @@ Frames::Frames(int read_fd, int write_fd, std::string peer, std::size_t cap)
       cap_(cap) {}
 
 Frames::Status Frames::read(Clock::time_point deadline) {
+    throw_if_broken();
     if (frame_returned_) {
         header_.clear();
         body_.clear();
@@ -106,7 +113,8 @@ Frames::Status Frames::read(Clock::time_point deadline) {
                 break;
             case Progress::end:
                 if (!header_.empty()) {
-                    fail_read(peer_ + " closed the connection in the middle of a message");
+                    fail(peer_ + " closed the connection in the middle of a message",
+                         other_side_hint);
                 }
                 read_closed_ = true;
         }
@@ -130,7 +138,7 @@ Frames::Progress Frames::fill(std::string& buffer, std::size_t goal) {
         if (errno == EAGAIN) {
             return Progress::would_block;
         }
-        fail_read("cannot read from " + peer_ + ": " + reason(errno));
+        fail("cannot read from " + peer_ + ": " + reason(errno), other_side_hint);
     }
     return Progress::done;
 }
@@ -138,20 +146,30 @@ Frames::Progress Frames::fill(std::string& buffer, std::size_t goal) {
 void Frames::check_length() {
     length_ = big_endian<header_length>(header_.data());
     if (length_ > cap_) {
-        fail_read(peer_ + " sent a message of " + std::to_string(length_) +
-                  " bytes, which is more than the " + std::to_string(cap_) + " allowed");
+        fail(peer_ + " sent a message of " + std::to_string(length_) +
+                 " bytes, which is more than the " + std::to_string(cap_) + " allowed",
+             long_message_hint);
     }
 }
 
-void Frames::fail_read(const std::string& message) {
-    read_closed_ = true;
-    throw Error(ErrorCode::failed, message, other_side_hint);
+void Frames::fail(const std::string& message, const char* hint) {
+    broken_.emplace(ErrorCode::failed, message, hint);
+    throw Error(*broken_);
+}
+
+void Frames::throw_if_broken() const {
+    if (broken_) {
+        throw Error(*broken_);
+    }
 }
 
 void Frames::write(std::string_view body, Clock::time_point deadline) {
+    throw_if_broken();
     if (body.size() > cap_) {
-        throw Error(ErrorCode::failed, "a message of " + std::to_string(body.size()) +
-                                           " bytes is too long to be sent to " + peer_);
+        throw Error(ErrorCode::failed,
+                    "a message of " + std::to_string(body.size()) +
+                        " bytes is too long to be sent to " + peer_,
+                    long_message_hint);
     }
     std::string bytes;
     bytes.reserve(header_length + body.size());
@@ -170,15 +188,14 @@ void Frames::write_all(std::string_view bytes, Clock::time_point deadline) {
         } else if (errno == EAGAIN) {
             if (wait_for(write_fd_, POLLOUT, deadline) == Wait::timeout) {
                 // Half a frame may be out: whatever came next would be misread.
-                write_closed_ = true;
-                throw Error(ErrorCode::failed, peer_ + " does not read what it is sent");
+                fail(peer_ + " does not read what it is sent",
+                     "It may be overloaded or stopped: look at its load and its log.");
             }
         } else if (errno != EINTR) {
-            write_closed_ = true;
             if (errno != EPIPE && errno != ECONNRESET) {
-                throw Error(ErrorCode::failed, "cannot write to " + peer_ + ": " + reason(errno),
-                            other_side_hint);
+                fail("cannot write to " + peer_ + ": " + reason(errno), other_side_hint);
             }
+            write_closed_ = true;
         }
     }
     if (write_closed_) {

@@ -10,8 +10,10 @@
 #pragma once
 
 #include "erlang_port/channel.hpp"
+#include "erlang_port/error.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -43,13 +45,14 @@ public:
 
     // Reads the next frame. What has come of it when the deadline passes or a signal handler runs
     // (both `timeout`) is kept for the next call. Throws Error (failed) when a frame is longer
-    // than the cap or ends early; nothing can be read after that.
+    // than the cap or ends early; every later read and write throws the same Error.
     Status read(Clock::time_point deadline);
     // The frame that read() has just returned; valid until the next call of it.
     std::string_view frame() const noexcept { return body_; }
 
-    // Writes one frame. Throws Error (failed) when the other side has closed the connection or
-    // does not take all of it until the deadline; nothing can be written after that.
+    // Writes one frame. Throws Error (failed) when the other side has closed the connection, after
+    // which read() still gives what it sent before; and when it does not take all of the frame
+    // until the deadline, after which every read and write throws the same Error.
     void write(std::string_view body, Clock::time_point deadline);
 
 private:
@@ -57,7 +60,8 @@ private:
 
     Progress fill(std::string& buffer, std::size_t goal);
     void check_length();
-    [[noreturn]] void fail_read(const std::string& message);
+    [[noreturn]] void fail(const std::string& message, const char* hint);
+    void throw_if_broken() const;
     void write_all(std::string_view bytes, Clock::time_point deadline);
 
     NonBlocking read_non_blocking_;
@@ -72,6 +76,7 @@ private:
     bool frame_returned_ = false;
     bool read_closed_ = false;
     bool write_closed_ = false;
+    std::optional<hot_backup::Error> broken_;  // the frames are no longer aligned
 };
 
 }  // namespace erlang

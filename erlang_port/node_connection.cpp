@@ -31,13 +31,14 @@ enum class Operation : std::uint64_t {
     exit2 = 8,
     send_tt = 12,
     exit_tt = 13,
-    reg_send_tt = 16,
     exit2_tt = 18,
     send_sender = 22,
     send_sender_tt = 23,
 };
 
 constexpr char pass_through = 'p';
+constexpr std::chrono::milliseconds interrupt_interval(100);
+constexpr const char* broker_hint = "Look at the load and the log of the broker.";
 // A control message in front of a message takes some bytes more.
 constexpr std::size_t frame_cap = max_message + 64UL * 1024;
 
@@ -75,7 +76,8 @@ Term own_pid(ei_cnode& self) {
     std::array<char, 1024> bytes{};
     int length = 0;
     if (ei_encode_pid(bytes.data(), &length, ei_self(&self)) < 0) {
-        throw Error(ErrorCode::failed, "cannot make an Erlang pid");
+        throw Error(ErrorCode::failed, "cannot make an Erlang pid",
+                    "Report this as a defect of this program.");
     }
     return decode_item({bytes.data(), static_cast<std::size_t>(length)});
 }
@@ -94,10 +96,12 @@ Term own_pid(ei_cnode& self) {
                     "can be reached from here.");
     }
     throw Error(ErrorCode::unreachable,
-                "the node " + node + " refuses the connection: the Erlang cookie is not its own",
+                "the node " + node +
+                    " refuses the connection: most likely the Erlang cookie is not its own",
                 "Use the cookie of the broker's user (usually /var/lib/rabbitmq/.erlang.cookie). "
-                "A node that takes only TLS connections from other nodes cannot be reached this "
-                "way.");
+                "With the right cookie, the log of the broker tells why: a node of our name may be "
+                "connected to it, in which case trying again helps, or it takes only TLS "
+                "connections from other nodes and cannot be reached this way.");
 }
 
 }  // namespace
@@ -108,7 +112,7 @@ NodeConnection::Socket::~Socket() {
     }
 }
 
-NodeConnection::NodeConnection(const NodeOptions& options) {
+NodeConnection::NodeConnection(const NodeOptions& options) : interrupt_(options.interrupt) {
     const auto at = options.node.find('@');
     const auto alive = options.node.substr(0, at);
     const auto host = at == std::string::npos
@@ -127,7 +131,7 @@ void NodeConnection::connect(const NodeOptions& options, const std::string& aliv
                              const std::string& host) {
     const auto deadline = Clock::now() + options.timeout;
     auto address = resolve_host(host);
-    const auto port = epmd_port_of(alive, host, address, deadline);
+    const auto port = epmd_port_of(alive, host, address, deadline, interrupt_);
 
     static const int initialised = ei_init();
     const auto own = own_name(options.long_names || host.find('.') != std::string::npos);
@@ -140,16 +144,20 @@ void NodeConnection::connect(const NodeOptions& options, const std::string& aliv
                          creation) < 0) {
         throw Error(ErrorCode::failed,
                     "cannot become an Erlang node: the host name or the cookie "
-                    "is too long, or a resource is missing");
+                    "is too long, or a resource is missing",
+                    "Check the host name of this machine, the cookie and the limit of open files "
+                    "(`ulimit -n`).");
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     errno = 0;
     socket_.fd = ei_xconnect_host_port_tmo(&self, &address, port,
                                            static_cast<unsigned>(std::max<long>(left, 1)));
+    const int ei_error = erl_errno;
+    const int system_error = errno;
+    look_for_interrupt();
     if (socket_.fd < 0) {
-        fail_connect(node_, erl_errno, errno);
+        fail_connect(node_, ei_error, system_error);
     }
-
     self_ = own_pid(self);
 }
 
@@ -178,17 +186,21 @@ Term NodeConnection::rpc(const std::string& module, const std::string& function,
     const auto operation = integer(static_cast<std::uint64_t>(Operation::reg_send));
     send_control(tuple({operation, self_, atom(""), atom("rex")}), request, deadline);
     while (true) {
-        auto received = receive_from_node(deadline);
+        look_for_interrupt();
+        const auto now = Clock::now();
+        auto received = receive_from_node(std::min(deadline, now + interrupt_interval));
         if (received.what == Received::What::closed) {
-            throw Error(ErrorCode::unreachable, "the node " + node_ + " closed the connection");
+            throw Error(ErrorCode::unreachable, "the node " + node_ + " closed the connection",
+                        "The broker may have stopped: look into its log.");
         }
         if (received.what == Received::What::timeout) {
-            if (Clock::now() < deadline) {
+            if (now < deadline) {
                 continue;
             }
-            throw Error(ErrorCode::unreachable, "the node " + node_ + " did not answer " + module +
-                                                    ":" + function + " within " +
-                                                    std::to_string(timeout.count()) + " ms");
+            throw Error(ErrorCode::unreachable,
+                        "the node " + node_ + " did not answer " + module + ":" + function +
+                            " within " + std::to_string(timeout.count()) + " ms",
+                        broker_hint);
         }
         const auto* answered = received.message.element(0);
         if (answered != nullptr && answered->as_unsigned() && received.message.element(1)) {
@@ -196,8 +208,24 @@ Term NodeConnection::rpc(const std::string& module, const std::string& function,
                 return *received.message.element(1);
             }
         } else {
-            early_.push_back(std::move(received.message));
+            keep(std::move(received.message));
         }
+    }
+}
+
+void NodeConnection::keep(Term message) {
+    if (early_.size() == max_early) {
+        throw Error(ErrorCode::unreachable,
+                    "the node " + node_ + " sent more than " + std::to_string(max_early) +
+                        " messages in place of an answer",
+                    broker_hint);
+    }
+    early_.push_back(std::move(message));
+}
+
+void NodeConnection::look_for_interrupt() const {
+    if (interrupt_) {
+        interrupt_();
     }
 }
 
@@ -205,8 +233,10 @@ Term NodeConnection::call(const std::string& module, const std::string& function
                           std::vector<Term> arguments, std::chrono::milliseconds timeout) {
     auto result = rpc(module, function, std::move(arguments), timeout);
     if (const auto* tag = result.element(0); tag != nullptr && tag->is_atom("badrpc")) {
-        throw Error(ErrorCode::failed, module + ":" + function + " failed in the node " + node_ +
-                                           ": " + to_string(*result.element(1)));
+        throw Error(ErrorCode::failed,
+                    module + ":" + function + " failed in the node " + node_ + ": " +
+                        to_string(*result.element(1)),
+                    broker_hint);
     }
     return result;
 }
@@ -242,18 +272,18 @@ Received NodeConnection::receive_from_node(Clock::time_point deadline) {
 
 std::optional<Received> NodeConnection::read_frame(std::string_view frame) {
     if (frame.size() < 2 || frame[0] != pass_through || frame[1] != version_byte) {
-        throw Error(ErrorCode::failed, "the node " + node_ +
-                                           " sent a frame that the distribution protocol of a C "
-                                           "node does not have");
+        throw Error(ErrorCode::failed,
+                    "the node " + node_ +
+                        " sent a frame that the distribution protocol of a C node does not have",
+                    "Check that what runs there is an Erlang node; if it is, report this as a "
+                    "defect, with its Erlang release.");
     }
     const auto length = check_term(frame, 2).length;
     const auto control = decode_item(frame.substr(2, length));
     const auto* operation = control.element(0);
     switch (static_cast<Operation>(operation ? operation->as_unsigned().value_or(0) : 0)) {
         case Operation::send:
-        case Operation::reg_send:
         case Operation::send_tt:
-        case Operation::reg_send_tt:
         case Operation::send_sender:
         case Operation::send_sender_tt:
             return Received{Received::What::message, decode_message(frame.substr(2 + length))};
@@ -266,7 +296,8 @@ std::optional<Received> NodeConnection::read_frame(std::string_view frame) {
             return std::nullopt;
         default:
             // Links and monitors that others set up need no answer: they fire when the connection
-            // goes.
+            // goes. What comes for a registered name (net_adm:ping, a call to every node) is not
+            // from the plugin, and must not be taken for a message of it.
             return std::nullopt;
     }
 }

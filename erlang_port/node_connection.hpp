@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,10 @@ struct NodeOptions {
     bool long_names = false;  // the cluster's nodes have host names with dots
     // To connect, and for each step after it. How long a name server may take is not bounded by it.
     std::chrono::milliseconds timeout{10'000};
+    // Called often while connecting and while waiting for answers of rpc() and call(), as long as
+    // the connection lives; throws to end the wait. libei's handshake and the name server are not
+    // interrupted: it is called right after them.
+    std::function<void()> interrupt = {};
 };
 
 class NodeConnection {
@@ -40,7 +45,8 @@ public:
     const Term& self() const noexcept { return self_; }
 
     // Evaluates a function in the node. rpc() gives what Erlang's rpc:call/5 gives; call() throws
-    // Error (failed) for {badrpc, Reason}. Both throw Error (unreachable) when no answer comes.
+    // Error (failed) for {badrpc, Reason}. Both throw Error (unreachable) when no answer comes, or
+    // more than `max_early` other messages before it.
     Term rpc(const std::string& module, const std::string& function, std::vector<Term> arguments,
              std::chrono::milliseconds timeout);
     Term call(const std::string& module, const std::string& function, std::vector<Term> arguments,
@@ -49,7 +55,7 @@ public:
     void send(const Term& pid, const Term& message, Clock::time_point deadline);
 
     // The next message to us; as Channel::receive(). `closed` also when a process of the node sends
-    // us an exit signal.
+    // us an exit signal. What is sent to a name is not for us, who have only a pid: it is dropped.
     Channel::Received receive(Clock::time_point deadline);
 
 private:
@@ -63,8 +69,13 @@ private:
     void send_control(const Term& control, const Term& message, Clock::time_point deadline);
     std::optional<Channel::Received> read_frame(std::string_view frame);
     Channel::Received receive_from_node(Clock::time_point deadline);
+    void keep(Term message);
+    void look_for_interrupt() const;
+
+    static constexpr std::size_t max_early = 64;
 
     std::string node_;
+    std::function<void()> interrupt_;
     Socket socket_;
     Term self_;
     std::optional<Frames> frames_;

@@ -29,7 +29,11 @@ Error plugin_error(const Map& error) {
     if (message.empty()) {
         message = "the plugin reported an error without a message: " + to_string(Term(error));
     }
-    return {code_of(error), message, text(error, "hint")};
+    auto hint = text(error, "hint");
+    if (hint.empty()) {
+        hint = "Look into the log of the broker.";
+    }
+    return {code_of(error), message, hint};
 }
 
 Term error_for_plugin(const Error& error) {

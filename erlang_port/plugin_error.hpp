@@ -7,7 +7,7 @@
 namespace erlang {
 
 // The plugin's error as ours: `cancelled` is interrupted, `mismatch` is unreachable, everything
-// else failed.
+// else failed. One without a hint gets one that points to the broker's log.
 hot_backup::Error plugin_error(const Map& error);
 
 // Ours for the plugin: interrupted is `cancelled`, usage (a request that we do not know) is

@@ -7,14 +7,24 @@ namespace erlang {
 
 std::string BigInteger::to_decimal() const {
     // Division of the whole magnitude by 10^9 at a time; the digits come out lowest first.
-    std::vector<std::uint8_t> rest(magnitude.rbegin(), magnitude.rend());
+    std::vector<std::uint32_t> limbs((magnitude.size() + 3) / 4);  // the lowest one first
+    for (std::size_t i = 0; i < magnitude.size(); ++i) {
+        limbs[i / 4] |= std::uint32_t{magnitude[i]} << (i % 4 * 8);
+    }
     constexpr std::uint64_t chunk = 1'000'000'000;
     std::string digits;
-    while (std::any_of(rest.begin(), rest.end(), [](std::uint8_t byte) { return byte != 0; })) {
+    while (true) {
+        // What is left shrinks with each round.
+        while (!limbs.empty() && limbs.back() == 0) {
+            limbs.pop_back();
+        }
+        if (limbs.empty()) {
+            break;
+        }
         std::uint64_t remainder = 0;
-        for (auto& byte : rest) {
-            remainder = (remainder << 8) | byte;
-            byte = static_cast<std::uint8_t>(remainder / chunk);
+        for (auto limb = limbs.rbegin(); limb != limbs.rend(); ++limb) {
+            remainder = (remainder << 32) | *limb;
+            *limb = static_cast<std::uint32_t>(remainder / chunk);
             remainder %= chunk;
         }
         for (int i = 0; i < 9; ++i, remainder /= 10) {

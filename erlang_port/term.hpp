@@ -31,6 +31,7 @@ struct BigInteger {
     bool negative = false;
     std::vector<std::uint8_t> magnitude;
     bool operator==(const BigInteger&) const = default;
+    // Takes time that grows with the square of the length.
     std::string to_decimal() const;
 };
 

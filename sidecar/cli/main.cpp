@@ -31,6 +31,16 @@ ExitCode run(const Arguments& arguments, Output& output) {
     return exit_usage;
 }
 
+// A call that a signal cut short may look like any failure: then it is the signal that is reported.
+ExitCode run_to_the_end_or_signal(const Arguments& arguments, Output& output) {
+    try {
+        return run(arguments, output);
+    } catch (const Error&) {
+        throw_if_interrupted();
+        throw;
+    }
+}
+
 ExitCode run_command_line(int argc, const char* const* argv) {
     // Asked for before the arguments are read, so that a wrong one is reported in the form that was
     // asked for.
@@ -42,14 +52,12 @@ ExitCode run_command_line(int argc, const char* const* argv) {
         if (!arguments) {
             return exit_done;
         }
-        const auto code = run(*arguments, output);
+        const auto code = run_to_the_end_or_signal(*arguments, output);
         output.finish();
         return code;
     } catch (const Error& error) {
-        // A call that a signal cut short may look like any failure.
-        const auto code = interrupted() ? ErrorCode::interrupted : error.code();
-        output.error(Error(code, error.what(), error.hint()));
-        return exit_code(code);
+        output.error(error);
+        return exit_code(error.code());
     } catch (const std::exception& error) {
         output.error(Error(ErrorCode::failed, std::string("unexpected: ") + error.what(),
                            "Please report this."));

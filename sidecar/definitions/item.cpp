@@ -26,7 +26,8 @@ enum : unsigned char {
 };
 
 [[noreturn]] void no_item(const std::string& why) {
-    throw Error(ErrorCode::damaged, "an item of the metadata snapshot is " + why);
+    throw Error(ErrorCode::damaged, "an item of the metadata snapshot is " + why,
+                "Verify the backup; if its digests are right, report this as a defect.");
 }
 
 unsigned char byte_at(std::string_view bytes, std::size_t n) {

@@ -20,6 +20,10 @@ using erlang::Term;
 using erlang::Tuple;
 
 constexpr std::size_t flush_at = 64 * 1024;
+// The decimal form of an integer takes quadratic time; nobody means one of ten thousand digits.
+constexpr std::size_t longest_integer = 4096;  // bytes of its magnitude
+constexpr const char* no_place_hint =
+    "The snapshot itself is intact and holds it: report this as a defect with the record's name.";
 constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
 
 // The text of an atom or binary, or nullptr.
@@ -44,9 +48,21 @@ bool is_property_list(const List& list) noexcept {
 const std::string& member_name(const Term& term) {
     const auto* name = text_of(term);
     if (name == nullptr) {
-        throw Error(ErrorCode::failed, "JSON has no place for the key " + to_string(term));
+        throw Error(ErrorCode::failed, "JSON has no place for the key " + to_string(term),
+                    no_place_hint);
     }
     return *name;
+}
+
+std::string decimal(const BigInteger& integer) {
+    if (integer.magnitude.size() > longest_integer) {
+        throw Error(ErrorCode::failed,
+                    "an integer of " + std::to_string(integer.magnitude.size()) +
+                        " bytes is too long for JSON",
+                    "The snapshot itself is intact and holds it: find the argument or parameter "
+                    "with this value and give it a sensible one.");
+    }
+    return integer.to_decimal();
 }
 
 }  // namespace
@@ -99,7 +115,7 @@ void JsonWriter::term(const Term& term) {
         raw(std::to_string(*integer));
     } else if (const auto* big = term.as<BigInteger>()) {
         before_value();
-        raw(big->to_decimal());
+        raw(decimal(*big));
     } else if (const auto* number = term.as<double>()) {
         before_value();
         real(*number);
@@ -116,7 +132,7 @@ void JsonWriter::term(const Term& term) {
             end_array();
         }
     } else {
-        throw Error(ErrorCode::failed, "JSON has no place for " + to_string(term));
+        throw Error(ErrorCode::failed, "JSON has no place for " + to_string(term), no_place_hint);
     }
 }
 

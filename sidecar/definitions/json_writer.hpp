@@ -31,7 +31,8 @@ public:
 
     // A term as RabbitMQ's own JSON encoders write it: binaries and atoms as strings (true, false
     // and null as themselves), maps and property lists as objects, other lists as arrays. Throws
-    // Error (failed) for what JSON has no place for, such as a tuple or a pid.
+    // Error (failed) for what JSON has no place for, such as a tuple or a pid, and for an integer
+    // that no reader would take.
     void term(const erlang::Term& term);
 
     // A map or a property list as an object, the empty list too. Anything else goes to term().

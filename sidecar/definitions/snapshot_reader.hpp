@@ -23,7 +23,6 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -42,7 +41,6 @@ public:
     // last (`verify`).
     static SnapshotIndex scan(SnapshotSource& source);
 
-    std::uint64_t chunks() const noexcept { return chunks_.size(); }
     std::uint64_t items() const noexcept { return items_; }
     // The records that stand after the replay of all chunks so far.
     const SnapshotCounts& counts() const noexcept { return counter_.counts(); }

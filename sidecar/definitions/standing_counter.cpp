@@ -14,11 +14,12 @@ void StandingCounter::add(const Item& item) {
     if (item.table != table_) {
         begin_table(item.table);
     }
+    auto& count = counts_.categories[static_cast<std::size_t>(item.category)];
     if (item.kind == Item::Kind::deletion) {
-        change(item, 0, take_back(item));
+        count -= take_back(item);
         return;
     }
-    change(item, count_records(item), 0);
+    count += count_records(item);
     if (item.identity.empty()) {
         return;  // of Khepri, which deletes nothing
     }
@@ -37,15 +38,6 @@ void StandingCounter::begin_table(std::string_view table) {
     table_ = table;
     keys_.clear();
     corrected_.clear();
-}
-
-void StandingCounter::change(const Item& item, std::uint64_t more, std::uint64_t fewer) {
-    auto table = counts_.tables.find(item.table);
-    if (table == counts_.tables.end()) {
-        table = counts_.tables.emplace(item.table, 0).first;
-    }
-    table->second += more - fewer;
-    counts_.categories[static_cast<std::size_t>(item.category)] += more - fewer;
 }
 
 std::uint64_t StandingCounter::take_back(const Item& item) {

@@ -11,7 +11,6 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -20,8 +19,6 @@ namespace hot_backup {
 
 struct SnapshotCounts {
     std::array<std::uint64_t, category_count> categories{};
-    // By name; one, "khepri", for a Khepri export.
-    std::map<std::string, std::uint64_t, std::less<>> tables;
 
     std::uint64_t operator[](Category category) const noexcept {
         return categories[static_cast<std::size_t>(category)];
@@ -37,7 +34,6 @@ public:
 
 private:
     void begin_table(std::string_view table);
-    void change(const Item& item, std::uint64_t more, std::uint64_t fewer);
     // Forgets the records of this key and returns how many there were.
     std::uint64_t take_back(const Item& item);
 

@@ -139,13 +139,17 @@ Summary write_and_publish(BackupWriter& writer, Broker& broker, ProgressMeter& p
     broker.end_checkpoint();
 
     progress("publishing", 0);
-    return writer.publish(std::move(summary));
+    return writer.publish(std::move(summary), now(), [&] { broker.keep_alive(); });
 }
 
-// Gives the checkpoint back and tells the plugin that the job failed, if it can still be told: it
-// notices the end of the session in any case. But a port program's session goes on, and its
-// checkpoint with it.
-void report_failure(Broker& broker, std::uint64_t job, const Error& error) noexcept {
+// Without a job there is nothing to tell: it was refused, and was not the plugin's own order.
+// Otherwise gives the checkpoint back and tells the plugin that the job failed, if it can still be
+// told: it notices the end of the session in any case. But a port program's session goes on, and
+// its checkpoint with it.
+void report_failure(Broker& broker, std::optional<std::uint64_t> job, const Error& error) noexcept {
+    if (!job) {
+        return;
+    }
     broker.on_interrupt({});
     try {
         broker.end_checkpoint();
@@ -155,7 +159,7 @@ void report_failure(Broker& broker, std::uint64_t job, const Error& error) noexc
     try {
         JobOutcome outcome;
         outcome.error = &error;
-        broker.end_job(job, outcome);
+        broker.end_job(*job, outcome);
     } catch (const std::exception&) {
         // The first error is the one to report.
     }
@@ -165,12 +169,13 @@ void report_failure(Broker& broker, std::uint64_t job, const Error& error) noexc
 
 BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupRequest& request,
                      const ProgressListener& listener) {
-    const auto job = broker.begin_job(request.repository, request.job);
+    auto job = request.job;
     try {
+        job = broker.begin_job(request.repository, request.job);
         const auto repository = Repository::open_or_create(file_system, request.repository);
         const Lock lock(file_system, repository.directory(), "create");
         BackupWriter writer(repository, lock);
-        ProgressMeter progress(broker, job, listener);
+        ProgressMeter progress(broker, *job, listener);
 
         BackupResult result;
         result.id = writer.id();
@@ -179,7 +184,7 @@ BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupReques
         // The backup exists from here on: a plugin that cannot be told any more does not undo it.
         try {
             broker.on_interrupt({});
-            broker.end_job(job, {result.id, result.summary.bytes, nullptr});
+            broker.end_job(*job, {result.id, result.summary.bytes, nullptr});
         } catch (const Error& error) {
             result.warnings.push_back(std::string("the node does not know of the backup's end: ") +
                                       error.what());

@@ -241,8 +241,12 @@ StreamCounts Broker::stream_checkpoint(
     return {fields.count("messages"), fields.count("bytes"), fields.count("items")};
 }
 
-void Broker::keep_alive() {
-    connection_.poll();
+void Broker::keep_alive() noexcept {
+    try {
+        connection_.poll();
+    } catch (const std::exception&) {
+        // The next operation meets the same, and needs the plugin.
+    }
 }
 
 void Broker::end_checkpoint() {

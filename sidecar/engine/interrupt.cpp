@@ -32,12 +32,8 @@ void catch_signals() {
     std::signal(SIGPIPE, SIG_IGN);
 }
 
-bool interrupted() noexcept {
-    return received_signal.load() != 0;
-}
-
 void throw_if_interrupted() {
-    if (interrupted()) {
+    if (received_signal.load() != 0) {
         throw Error(ErrorCode::interrupted,
                     "interrupted by signal " + std::to_string(received_signal.load()),
                     "Run the command again.");

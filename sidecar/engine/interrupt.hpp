@@ -11,10 +11,7 @@ namespace hot_backup {
 // of write().
 void catch_signals();
 
-// Whether one of the signals has come.
-bool interrupted() noexcept;
-
-// Throws Error(interrupted) once one has.
+// Throws Error (interrupted) once one of the signals has come.
 void throw_if_interrupted();
 
 }  // namespace hot_backup

@@ -5,10 +5,12 @@
 namespace hot_backup {
 
 StoredSnapshot::StoredSnapshot(const Repository& repository, const std::string& backup_id)
-    : repository_(repository), entry_(repository.find_file(backup_id, snapshot_path)) {}
+    : repository_(repository),
+      backup_id_(backup_id),
+      entry_(repository.find_file(backup_id, snapshot_path)) {}
 
 void StoredSnapshot::rewind() {
-    reader_.emplace(repository_, entry_);
+    reader_.emplace(repository_, entry_, backup_id_);
 }
 
 std::optional<std::string_view> StoredSnapshot::next() {

@@ -25,6 +25,7 @@ public:
 
 private:
     const Repository& repository_;
+    std::string backup_id_;
     FileEntry entry_;
     std::optional<FileReader> reader_;
 };

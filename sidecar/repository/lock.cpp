@@ -77,10 +77,11 @@ Error locked_error(const Path& path, const std::optional<Holder>& holder,
     }
     const ProcessIdentity& process = holder->process;
     std::string hint = "Wait until it is done, then try again.";
-    if (!is_same_id(process.boot_id, self.boot_id)) {
-        hint += " If host " + process.host +
-                " is known to be down, or the process to be gone from " + "it, remove " +
-                path.string() + '.';
+    if (process.host != self.host) {
+        hint += " If host " + process.host + " is known to be down, remove " + path.string() + '.';
+    } else if (!is_same_id(process.boot_id, self.boot_id)) {
+        hint += " If the machine or container " + process.host +
+                " that made the lock is known to be down, remove " + path.string() + '.';
     }
     return {ErrorCode::locked,
             "repository " + repository + " is locked by process " + std::to_string(process.pid) +

@@ -155,25 +155,28 @@ TEST_CASE("a signal ends a command with 130, and one that was ignored is ignored
     // It waits for a reader of the pipe, who never comes.
     harness::Process waiting(harness::cli_path(),
                              {"definitions", "-r", repository, "-o", files / "pipe"});
-    harness::wait_for("the command to open the pipe", std::chrono::seconds(10), [&] {
-        const auto where = "/proc/" + std::to_string(waiting.pid()) + "/wchan";
-        return read_file(where).find("fifo") != std::string::npos ||
-               read_file(where).find("pipe") != std::string::npos;
-    });
-    waiting.signal(SIGINT);
-    CHECK(waiting.wait().exit_code == 130);
-
+    const auto status_of = [](const harness::Process& process) {
+        return read_file("/proc/" + std::to_string(process.pid()) + "/status");
+    };
     const auto caught = [](const std::string& status, int signal) {
         const auto line = status.find("SigCgt:");
         return line != std::string::npos &&
                ((std::stoull(status.substr(line + 7), nullptr, 16) >> (signal - 1)) & 1U) != 0;
     };
+    harness::wait_for("the command to sleep in the pipe", std::chrono::seconds(10), [&] {
+        const auto status = status_of(waiting);
+        return caught(status, SIGTERM) && status.find("State:\tS") != std::string::npos;
+    });
+    waiting.signal(SIGINT);
+    CHECK(waiting.wait().exit_code == 130);
+    CHECK_THAT(waiting.error_output(), Contains("interrupted"));
+
     harness::Process nohup("/bin/sh",
                            {"-c", "trap '' HUP; exec \"$0\" definitions -r \"$1\" -o \"$2\"",
                             harness::cli_path(), repository, files / "pipe"});
     std::string status;
     harness::wait_for("the program to have its handlers", std::chrono::seconds(10), [&] {
-        status = read_file("/proc/" + std::to_string(nohup.pid()) + "/status");
+        status = status_of(nohup);
         return status.find("rabbitmq-hot-ba") != std::string::npos && caught(status, SIGTERM);
     });
     CHECK_FALSE(caught(status, SIGHUP));

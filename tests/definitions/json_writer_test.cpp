@@ -8,6 +8,7 @@
 #include <limits>
 #include <sstream>
 #include <string>
+#include <vector>
 
 using namespace hot_backup;
 using erlang::atom;
@@ -108,6 +109,21 @@ TEST_CASE("what JSON has no place for is an error") {
     CHECK_THROWS_AS(json_of(erlang::List{{integer(1)}, {integer(2)}}), Error);
     CHECK_THROWS_AS(json_of(erlang::Map{{{integer(1), integer(2)}}}), Error);
     CHECK_THROWS_AS(json_of(erlang::Opaque{erlang::Opaque::Kind::pid, "x"}), Error);
+}
+
+TEST_CASE("an integer of any sensible length is written, a longer one is an error at once") {
+    const auto integer_of = [](std::size_t bytes) {
+        return Term(erlang::BigInteger{false, std::vector<std::uint8_t>(bytes, 0xff)});
+    };
+    CHECK(json_of(integer_of(4096)).size() == 9865);
+    try {
+        json_of(list({integer_of(4097)}));
+        FAIL("no error");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::failed);
+        CHECK(error.what() == std::string("an integer of 4097 bytes is too long for JSON"));
+        CHECK_FALSE(error.hint().empty());
+    }
 }
 
 TEST_CASE("a stream that refuses bytes is an error") {

@@ -262,6 +262,28 @@ TEST_CASE("a stream that is not what the protocol says leaves no backup") {
     next_backup_works(files);
 }
 
+TEST_CASE("a job that the plugin ordered ends, even if it did not begin") {
+    MemoryFileSystem files;
+    const auto record = std::make_shared<Record>();
+    auto behaviour = well_behaved();
+    bool cancelled = false;
+    SECTION("refused") {
+        behaviour.refuse = "job_begin";
+    }
+    SECTION("cancelled before the answer") {
+        behaviour.at_message = 2;
+        behaviour.then = [&] { cancelled = true; };
+    }
+    Broker broker(std::make_unique<PluginDouble>(behaviour, record), [&] {
+        if (cancelled) {
+            throw Error(ErrorCode::interrupted, "cancelled");
+        }
+    });
+    CHECK_THROWS_AS(back_up(broker, files, {directory, 7}, {}), Error);
+    CHECK(record->outcome == (cancelled ? "cancelled" : "failed"));
+    CHECK(count_whole_backups(files) == 0);
+}
+
 TEST_CASE("times that a repository cannot write down are no times of a backup") {
     MemoryFileSystem files;
     auto behaviour = well_behaved();

@@ -79,15 +79,16 @@ TEST_CASE("hello names both sides' versions and which side is too old") {
 }
 
 TEST_CASE("nothing comes before hello, and it must come") {
-    Session session;
     for (const auto& first :
          {ping(1), reply(1, 1), atom("hello"), tuple({atom("hello"), list({integer(1)})}),
           tuple({atom("hello"), list({atom("one")}), map({})}),
           tuple({atom("hello"), list({integer(1)}), atom("info")})}) {
+        Session session;
         session.plugin.incoming = {first};
         CHECK_THAT(error_of([&] { session.connection.hello({}); }).what(),
                    Catch::Contains("a message that the protocol does not have"));
     }
+    Session session;
     session.plugin.closed = true;
     session.plugin.incoming = {};
     CHECK(error_of([&] { session.connection.hello({}); }).code() != ErrorCode::usage);
@@ -169,6 +170,29 @@ TEST_CASE("a request of any patience has a deadline") {
     CHECK(session.connection.next_request()->deadline > Clock::now());
 }
 
+TEST_CASE("a request that nobody waits for any more is dropped") {
+    Session session;
+    session.plugin.incoming = {
+        tuple({atom("request"), integer(1), integer(0), atom("backup"), map({})}),
+        backup_request(2)};
+    session.connection.poll();
+    CHECK(session.connection.next_request()->id == 2);
+}
+
+TEST_CASE("a plugin with too many open requests loses its session") {
+    Session session;
+    for (std::uint64_t id = 1; id <= 64; ++id) {
+        session.plugin.incoming.push_back(backup_request(id));
+    }
+    session.plugin.incoming.push_back(ping(65));  // is answered at once
+    CHECK_NOTHROW(session.connection.poll());
+    session.plugin.incoming = {backup_request(66)};
+    const auto error = error_of([&] { session.connection.poll(); });
+    CHECK(error.what() == std::string("the plugin has more than 64 requests open"));
+    CHECK_FALSE(error.hint().empty());
+    CHECK_THROWS_WITH(session.connection.next_request(), error.what());
+}
+
 TEST_CASE("replies carry results and errors") {
     Session session;
     const Request request{9, Clock::now(), "backup", {}};
@@ -211,6 +235,13 @@ TEST_CASE("poll handles what is there and does not wait") {
     CHECK(Clock::now() - started < 5s);
     session.plugin.closed = true;
     CHECK_THROWS_AS(session.connection.poll(), Error);
+}
+
+TEST_CASE("an interrupt ends the wait for the hello") {
+    struct Interrupted {};
+    Session session;
+    session.connection.on_interrupt([] { throw Interrupted(); });
+    CHECK_THROWS_AS(session.connection.hello({}), Interrupted);
 }
 
 TEST_CASE("an interrupt ends every wait") {
@@ -299,6 +330,8 @@ TEST_CASE("an aborted stream throws the plugin's error") {
         error_of([&] { session.connection.receive_stream(1, 1s, [](std::string_view) {}); });
     CHECK(error.code() == ErrorCode::interrupted);
     CHECK(error.what() == std::string("m"));
+    // It has no hint of its own.
+    CHECK(error.hint() == "Look into the log of the broker.");
 }
 
 TEST_CASE("a stream that stalls or loses its connection is an error") {
@@ -336,4 +369,72 @@ TEST_CASE("what the protocol does not have ends the session") {
         CHECK_THROWS_WITH(session.connection.call("describe", {}, 1s),
                           Catch::Contains("a message that the protocol does not have"));
     }
+}
+
+TEST_CASE("a broken session stays broken, with the same error") {
+    Session session;
+    session.plugin.incoming = {backup_request(1)};
+    session.connection.poll();
+    std::string cause;
+    SECTION("by a message that the protocol does not have") {
+        session.plugin.incoming = {atom("what"), reply(1, 0), reply(2, 0), backup_request(2)};
+        cause = error_of([&] { session.connection.call("describe", {}, 1s); }).what();
+        CHECK_THAT(cause, Catch::Contains("a message that the protocol does not have: what"));
+    }
+    SECTION("by a message for a stream that nobody reads") {
+        session.plugin.incoming = {tuple({atom("data"), integer(1), integer(0), atom("payload")}),
+                                   backup_request(2)};
+        cause = error_of([&] { session.connection.poll(); }).what();
+        CHECK_THAT(cause, Catch::Contains("a message that the protocol does not have"));
+    }
+    SECTION("by bytes that are no message") {
+        session.plugin.failure = Error(ErrorCode::failed, "malformed Erlang term at byte 0", "h");
+        cause = error_of([&] { session.connection.poll(); }).what();
+        CHECK(cause == "malformed Erlang term at byte 0");
+    }
+    session.plugin.failure.reset();
+    session.plugin.closed = true;  // changes nothing: the cause is what was wrong first
+    const auto sent = session.plugin.sent.size();
+    const Request request{1, Clock::now(), "backup", {}};
+    const std::vector<std::function<void()>> calls = {
+        [&] { session.connection.next_request(); },
+        [&] { session.connection.hello({}); },
+        [&] { session.connection.call("describe", {}, 1s); },
+        [&] { session.connection.notify("progress", {}); },
+        [&] { session.connection.reply(request, {}); },
+        [&] { session.connection.reply_error(request, Error(ErrorCode::failed, "m")); },
+        [&] { session.connection.poll(); },
+        [&] { session.connection.receive_stream(1, 1s, [](std::string_view) {}); },
+    };
+    for (const auto& call : calls) {
+        const auto error = error_of(call);
+        CHECK(error.what() == cause);
+        CHECK_FALSE(error.hint().empty());
+    }
+    CHECK(session.plugin.sent.size() == sent);
+}
+
+TEST_CASE("the plugin's errors and the handlers' own do not break a session") {
+    struct Refused {};
+    Session session;
+    session.connection.on_notice([](const std::string&, const Map&) { throw Refused(); });
+    session.plugin.incoming = {tuple({atom("notice"), atom("cancel"), map({})})};
+    CHECK_THROWS_AS(session.connection.poll(), Refused);
+    session.plugin.incoming = {
+        tuple({atom("reply"), integer(1), atom("error"), map({{"message", binary("busy")}})})};
+    CHECK_THROWS_WITH(session.connection.call("describe", {}, 1s), "busy");
+    CHECK_THROWS_AS(session.connection.call("describe", {}, 10ms), Error);
+    session.plugin.incoming = {reply(3, 0)};
+    CHECK_NOTHROW(session.connection.call("describe", {}, 1s));
+}
+
+TEST_CASE("the errors of waits have hints") {
+    Session session;
+    CHECK_THAT(error_of([&] { session.connection.call("describe", {}, 10ms); }).hint(),
+               Catch::Contains("log of the broker"));
+    session.plugin.incoming = {data(1, 1, "x")};
+    const auto receive = [&] { session.connection.receive_stream(1, 1s, [](std::string_view) {}); };
+    CHECK_THAT(error_of(receive).hint(), Catch::Contains("release"));
+    session.plugin.incoming = {stream_end(1, 2, 0)};
+    CHECK_THAT(error_of(receive).hint(), Catch::Contains("release"));
 }

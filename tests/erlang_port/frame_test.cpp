@@ -217,7 +217,8 @@ TEST_CASE("the end of the file inside a frame is an error") {
         wires.in.close_writer();
         CHECK_THROWS_WITH(wires.ours.read(soon()),
                           "the broker closed the connection in the middle of a message");
-        CHECK(wires.ours.read(soon()) == Status::closed);
+        CHECK_THROWS_WITH(wires.ours.read(soon()),
+                          "the broker closed the connection in the middle of a message");
     }
 }
 
@@ -227,7 +228,9 @@ TEST_CASE("a frame that is too long is refused before it is read") {
     CHECK_THROWS_WITH(wires.ours.read(soon()),
                       "the broker sent a message of 167772161 bytes, which is more than the "
                       "167772160 allowed");
-    CHECK(wires.ours.read(soon()) == Status::closed);
+    // What follows is not a header: no frame can be found any more.
+    CHECK_THROWS_WITH(wires.ours.read(soon()), Catch::Contains("which is more than"));
+    CHECK_THROWS_WITH(wires.ours.write("x", soon()), Catch::Contains("which is more than"));
     Frames narrow(wires.in.reader(), wires.out.writer(), "the broker", 10);
     CHECK_THROWS_AS(narrow.write("eleven byte", soon()), Error);
 }
@@ -255,7 +258,29 @@ TEST_CASE("writing to a side that does not read ends at the deadline") {
     CHECK_THROWS_WITH(wires.ours.write(large, Clock::now() + 50ms),
                       "the broker does not read what it is sent");
     CHECK(Clock::now() - started >= 50ms);
-    CHECK_THROWS_AS(wires.ours.write("x", soon()), Error);
+    // Half a frame is out.
+    CHECK_THROWS_WITH(wires.ours.write("x", soon()), Catch::Contains("does not read"));
+    CHECK_THROWS_WITH(wires.ours.read(soon()), Catch::Contains("does not read"));
+}
+
+TEST_CASE("every error of a frame has a hint") {
+    const auto hint_of = [](auto&& action) {
+        try {
+            action();
+        } catch (const Error& error) {
+            return error.hint();
+        }
+        return std::string("no error");
+    };
+    Wires wires;
+    const std::string large(1'000'000, 'x');
+    Frames narrow(wires.in.reader(), wires.out.writer(), "the broker", 10);
+    CHECK_THAT(hint_of([&] { narrow.write("eleven byte", soon()); }), Catch::Contains("release"));
+    CHECK_THAT(hint_of([&] { wires.ours.write(large, Clock::now()); }), Catch::Contains("load"));
+    CHECK_THAT(hint_of([&] { Frames(-1, -1, "the broker"); }), Catch::Contains("by hand"));
+    StdioChannel terms(wires.in.reader(), wires.out.writer());
+    wires.in.put("\0\0\0\1x"s);
+    CHECK_THAT(hint_of([&] { terms.receive(soon()); }), Catch::Contains("release"));
 }
 
 TEST_CASE("a stdio channel carries terms") {

@@ -93,6 +93,58 @@ TEST_CASE("messages that come during a call are kept") {
     CHECK(connection.receive(Clock::now()).what == What::timeout);
 }
 
+TEST_CASE("what is sent to a name is not for us") {
+    NodeConnection connection(node().connect());
+    const auto us = connection.call("erlang", "node", {connection.self()}, 30s);
+    const auto stray = tuple({atom("$gen_call"), connection.self(), atom("is_auth")});
+    connection.call("erlang", "send", {tuple({atom("net_kernel"), us}), stray}, 30s);
+    connection.call("erlang", "send", {connection.self(), atom("ours")}, 30s);
+    CHECK(connection.receive(soon()).message == atom("ours"));
+    CHECK(connection.receive(Clock::now()).what == What::timeout);
+}
+
+TEST_CASE("messages in place of an answer are kept up to a bound") {
+    NodeConnection connection(node().connect());
+    const auto send_to_us = [&connection] {
+        connection.call("erlang", "send", {connection.self(), atom("early")}, 30s);
+    };
+    for (int n = 0; n < 64; ++n) {
+        REQUIRE_NOTHROW(send_to_us());
+    }
+    CHECK_THROWS_WITH(send_to_us(), Catch::Contains("more than 64 messages in place of an answer"));
+    CHECK(connection.receive(soon()).message == atom("early"));
+}
+
+TEST_CASE("an interrupt ends the wait for an answer and for a handshake") {
+    struct Interrupted {};
+    Node slow;
+    auto options = slow.connect();
+    SECTION("for an answer") {
+        int calls = -1'000;
+        options.interrupt = [&] {
+            if (++calls == 3) {
+                throw Interrupted();
+            }
+        };
+        NodeConnection connection(options);
+        const auto started = Clock::now();
+        calls = 0;
+        CHECK_THROWS_AS(connection.call("timer", "sleep", {integer(25'000)}, 60s), Interrupted);
+        CHECK(Clock::now() - started < 10s);
+    }
+    SECTION("for a handshake, which ends first") {
+        slow.process().signal(SIGSTOP);
+        options.timeout = 1s;
+        options.interrupt = [started = Clock::now()] {
+            if (Clock::now() - started > 900ms) {
+                throw Interrupted();
+            }
+        };
+        CHECK_THROWS_AS(NodeConnection(options), Interrupted);
+        slow.process().signal(SIGCONT);
+    }
+}
+
 TEST_CASE("a channel attaches to the session and carries terms both ways") {
     NodeChannel channel(node().connect());
     CHECK(channel.node() == node().name());
@@ -127,7 +179,7 @@ TEST_CASE("a message over the cap ends the session before it takes memory") {
     NodeChannel channel(node().connect());
     channel.send(tuple({atom("blob"), integer(max_message + 100'000)}), soon());
     CHECK_THROWS_WITH(channel.receive(soon()), Catch::Contains("which is more than"));
-    CHECK(channel.receive(soon()).what == What::closed);
+    CHECK_THROWS_WITH(channel.receive(soon()), Catch::Contains("which is more than"));
 }
 
 TEST_CASE("the end of the plugin's session is the end of the channel") {

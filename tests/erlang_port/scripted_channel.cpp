@@ -5,6 +5,9 @@
 namespace scripted {
 
 Channel::Received Channel::receive(erlang::Clock::time_point deadline) {
+    if (script_.failure) {
+        throw hot_backup::Error(*script_.failure);
+    }
     if (!script_.incoming.empty()) {
         Received received{Received::What::message, std::move(script_.incoming.front())};
         script_.incoming.pop_front();

@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@ struct Script {
     // What receive() gives next; when it is empty, time passes until the deadline.
     std::deque<erlang::Term> incoming;
     bool closed = false;  // once there is nothing more to give
+    // What receive() throws, as channels do when bytes are no message.
+    std::optional<hot_backup::Error> failure;
     std::vector<erlang::Term> sent;
     // Called with every message that the engine sends; may add to `incoming`.
     std::function<void(const erlang::Term&)> on_sent;

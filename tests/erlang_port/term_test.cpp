@@ -16,6 +16,25 @@ TEST_CASE("integers outside of int64_t print in decimal") {
           "115792089237316195423570985008687907853269984665640564039457584007913129639935");
 }
 
+TEST_CASE("an integer of any length prints in decimal") {
+    std::string expected = "1";  // 2^bits, doubled digit by digit
+    for (std::size_t bits = 0; bits <= 700; ++bits) {
+        BigInteger power{true, std::vector<std::uint8_t>(bits / 8 + 1)};
+        power.magnitude.back() = static_cast<std::uint8_t>(1U << bits % 8);
+        REQUIRE(power.to_decimal() == "-" + expected);
+        int carry = 0;
+        for (auto digit = expected.rbegin(); digit != expected.rend(); ++digit) {
+            const int doubled = (*digit - '0') * 2 + carry;
+            *digit = static_cast<char>('0' + doubled % 10);
+            carry = doubled / 10;
+        }
+        expected.insert(0, carry != 0 ? "1" : "");
+    }
+    // Zero bytes at the high end make no digits.
+    CHECK(BigInteger{false, {7, 0, 0, 0, 0, 0, 0, 0, 0, 0}}.to_decimal() == "7");
+    CHECK(BigInteger{true, {0, 0, 0, 0, 0}}.to_decimal() == "0");
+}
+
 TEST_CASE("unsigned integers go in and come out") {
     for (const std::uint64_t value : {std::uint64_t{0}, std::uint64_t{255}, std::uint64_t{1} << 63,
                                       std::numeric_limits<std::uint64_t>::max()}) {

@@ -55,11 +55,7 @@ TEST_CASE("a broker that is killed takes its backups with it and starts as ever"
     broker.start();
     check_it_serves(broker, by_create);
 
-    start_backup(broker, by_port);
-    wait_for("the stream", 60s, [&] { return is_in_phase(broker, "metadata"); });
-    const pid_t program = only_port_program(broker);
-    kill(program, SIGSTOP);
-    REQUIRE(has_checkpoint(broker));
+    const pid_t program = start_and_stop_in_stream(broker, by_port).program;
     broker.kill9();
     kill(program, SIGCONT);
     wait_for("the end of the port program", 30s, [&] { return is_gone(program); });

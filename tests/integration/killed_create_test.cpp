@@ -7,6 +7,8 @@
 #include <catch2/catch.hpp>
 
 #include <csignal>
+#include <optional>
+#include <utility>
 
 using namespace harness;
 using namespace integration;
@@ -78,12 +80,13 @@ TEST_CASE("a create that stands still in the stream loses its checkpoint") {
     Broker& broker = loaded_broker();
     const TempDir files;
     const auto repository = files / "repository";
-    set_stall_timeout(broker, 1000ms);
     ServiceWatch service(broker);
+    std::optional<StallTimeout> soon(std::in_place, broker);
     RunningCreate create(broker, repository);
     create.stop_in_stream();
     CHECK(has_checkpoint(broker));
     wait_until_idle(broker);
+    soon.reset();
     CHECK(history(broker).front().error_code == "stalled");
 
     // The slot is free again; the repository is still its own.
@@ -96,7 +99,6 @@ TEST_CASE("a create that stands still in the stream loses its checkpoint") {
     CHECK(std::filesystem::is_empty(repository / "packs"));
     check_next_backup(broker, repository);
     service.finish();
-    set_stall_timeout(broker, 60s);
 }
 
 TEST_CASE("create stopped for a while at any moment succeeds or says why not") {
@@ -104,10 +106,10 @@ TEST_CASE("create stopped for a while at any moment succeeds or says why not") {
     const TempDir files;
     const auto repository = files / "repository";
     const CliResult whole = create_backup(broker, files / "measured");
-    set_stall_timeout(broker, 1000ms);
     ServiceWatch service(broker);
     for (int n = 0; n < moments; ++n) {
         INFO("moment " << n);
+        const StallTimeout soon(broker);
         RunningCreate create(broker, repository);
         create.wait_at_most(moment(whole, n));
         create.signal(SIGSTOP);
@@ -121,7 +123,6 @@ TEST_CASE("create stopped for a while at any moment succeeds or says why not") {
         check_nothing_is_left(broker, repository);
     }
     service.finish();
-    set_stall_timeout(broker, 60s);
 }
 
 TEST_CASE("create interrupted by a signal publishes nothing and ends with 130") {

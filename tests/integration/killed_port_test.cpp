@@ -7,6 +7,8 @@
 #include <catch2/catch.hpp>
 
 #include <csignal>
+#include <optional>
+#include <utility>
 
 using namespace harness;
 using namespace integration;
@@ -19,14 +21,6 @@ pid_t port_program(const Broker& broker) {
         const std::vector<pid_t> programs = broker.port_programs();
         return programs.size() == 1 ? programs.front() : 0;
     });
-}
-
-// Starts a backup and returns its job once the stream flows.
-std::uint64_t start_and_reach_stream(const Broker& broker,
-                                     const std::filesystem::path& repository) {
-    const std::uint64_t job = start_backup(broker, repository);
-    wait_for("the stream", 60s, [&] { return is_in_phase(broker, "metadata"); });
-    return job;
 }
 
 void check_port_backup(const Broker& broker, const std::filesystem::path& repository) {
@@ -58,9 +52,9 @@ TEST_CASE("a port program killed at any moment of a backup fails that backup and
     const auto repository = files / "repository";
     ServiceWatch service(broker);
 
-    const std::uint64_t in_stream = start_and_reach_stream(broker, repository);
-    kill(port_program(broker), SIGKILL);
-    const Job killed = wait_until_finished(broker, in_stream);
+    const StoppedBackup in_stream = start_and_stop_in_stream(broker, repository);
+    kill(in_stream.program, SIGKILL);
+    const Job killed = wait_until_finished(broker, in_stream.job);
     CHECK(killed.state == "failed");
     // Which of the two comes first is up to the kernel.
     CHECK_THAT(killed.error_message,
@@ -91,13 +85,11 @@ TEST_CASE("a port program that stands still in the stream is killed and replaced
     Broker& broker = loaded_broker();
     const TempDir files;
     const auto repository = files / "repository";
-    set_stall_timeout(broker, 1000ms);
     ServiceWatch service(broker);
-    const pid_t program = port_program(broker);
-    const std::uint64_t job = start_and_reach_stream(broker, repository);
-    kill(program, SIGSTOP);
-    REQUIRE(has_checkpoint(broker));
+    std::optional<StallTimeout> soon(std::in_place, broker);
+    const auto [job, program] = start_and_stop_in_stream(broker, repository);
     const Job ended = wait_until_finished(broker, job);
+    soon.reset();
     CHECK(ended.state == "failed");
     CHECK(ended.error_code == "stalled");
     wait_until_idle(broker);
@@ -106,5 +98,4 @@ TEST_CASE("a port program that stands still in the stream is killed and replaced
     CHECK(port_program(broker) != program);
     check_next_backup(broker, repository);
     service.finish();
-    set_stall_timeout(broker, 60s);
 }

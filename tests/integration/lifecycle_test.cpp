@@ -66,11 +66,7 @@ TEST_CASE("the plugin comes and goes on a running node") {
     CHECK(listed(repository).empty());
 
     enable_only(broker, "rabbitmq_hot_backup");
-    start_backup(broker, repository);
-    wait_for("the stream", 60s, [&] { return is_in_phase(broker, "metadata"); });
-    const pid_t program = broker.port_programs().at(0);
-    kill(program, SIGSTOP);
-    REQUIRE(has_checkpoint(broker));
+    const pid_t program = start_and_stop_in_stream(broker, repository).program;
     enable_only(broker, "");
     check_leftovers(broker);
     CHECK(program_name(program).empty());

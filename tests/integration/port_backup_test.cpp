@@ -4,6 +4,8 @@
 #include "tests/integration/broker_definitions.hpp"
 #include "tests/integration/support.hpp"
 
+#include <csignal>
+
 #include <catch2/catch.hpp>
 
 using namespace harness;
@@ -29,11 +31,11 @@ TEST_CASE("a backup of the port program is watched and cancelled") {
     Broker& broker = loaded_broker();
     const TempDir files;
     const auto repository = files / "repository";
-    const std::uint64_t id = start_backup(broker, repository);
-    wait_for("the stream", 60s, [&] { return is_in_phase(broker, "metadata"); });
+    const auto [id, program] = start_and_stop_in_stream(broker, repository);
     const erlang::Term status = broker.call("rabbit_hot_backup", "status", {});
     CHECK_THAT(erlang::to_string(status, 4000), Catch::Contains("state => running"));
     REQUIRE(broker.call("rabbit_hot_backup", "cancel", {erlang::integer(id)}).is_atom("ok"));
+    kill(program, SIGCONT);
     const Job job = wait_until_finished(broker, id);
     CHECK(job.state == "cancelled");
     CHECK(job.error_code == "cancelled");

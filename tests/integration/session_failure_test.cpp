@@ -11,7 +11,9 @@
 #include <catch2/catch.hpp>
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 
 using namespace harness;
 using namespace integration;
@@ -98,18 +100,19 @@ TEST_CASE("an engine that disappears leaves nothing, whatever it was doing") {
 
 TEST_CASE("an engine that goes silent with a checkpoint loses its session") {
     Broker& broker = loaded_broker();
-    set_stall_timeout(broker, 1000ms);
     const TempDir files;
     ServiceWatch service(broker);
     for (const Step step :
          {Step::checkpoint_begin, Step::first_data, Step::fifth_data, Step::stream_end}) {
         INFO(name_of(step));
         const std::size_t before = history(broker).size();
+        std::optional<StallTimeout> soon(std::in_place, broker);
         bool was_released = false;
         const auto stay_silent = [&] {
             REQUIRE(has_checkpoint(broker));
             wait_until_idle(broker);
             was_released = true;
+            soon.reset();
         };
         CHECK_THROWS_AS(back_up_until(broker, step, stay_silent), hot_backup::Error);
         REQUIRE(was_released);
@@ -120,24 +123,24 @@ TEST_CASE("an engine that goes silent with a checkpoint loses its session") {
         check_next_backup(broker, files / "repository");
     }
     service.finish();
-    set_stall_timeout(broker, 60s);
 }
 
 TEST_CASE("an engine that is silent without a checkpoint holds up nobody but other backups") {
     Broker& broker = loaded_broker();
-    set_stall_timeout(broker, 1000ms);
     const TempDir files;
     ServiceWatch service(broker);
     for (const Step step : {Step::job_begin, Step::describe, Step::checkpoint_end}) {
         INFO(name_of(step));
         // Longer than the time in which it would lose a checkpoint.
+        std::optional<StallTimeout> soon(std::in_place, broker);
         const auto stay_silent = [&] {
             const unsigned rounds = service.rounds();
-            const auto until = std::chrono::steady_clock::now() + 1500ms;
+            const auto until = std::chrono::steady_clock::now() + 2500ms;
             wait_for("service", 30s, [&] {
                 return service.rounds() > rounds + 10 && std::chrono::steady_clock::now() > until;
             });
             CHECK_FALSE(has_checkpoint(broker));
+            soon.reset();
             const std::string message = check_one_error(create_backup(broker, files / "other"), 1);
             CHECK_THAT(message, Catch::Contains("another backup is running"));
             throw Gone();
@@ -148,5 +151,4 @@ TEST_CASE("an engine that is silent without a checkpoint holds up nobody but oth
         check_next_backup(broker, files / "repository");
     }
     service.finish();
-    set_stall_timeout(broker, 60s);
 }

@@ -79,10 +79,27 @@ Broker& loaded_broker() {
     return broker;
 }
 
+namespace {
+
 void set_stall_timeout(const Broker& broker, std::chrono::milliseconds timeout) {
     broker.call("application", "set_env",
                 {erlang::atom("rabbitmq_hot_backup"), erlang::atom("stall_timeout"),
                  erlang::integer(static_cast<std::uint64_t>(timeout.count()))});
+}
+
+}  // namespace
+
+StallTimeout::StallTimeout(const Broker& broker, std::chrono::milliseconds timeout)
+    : broker_(broker) {
+    set_stall_timeout(broker, timeout);
+}
+
+StallTimeout::~StallTimeout() {
+    try {
+        set_stall_timeout(broker_, 60s);
+    } catch (const hot_backup::Error&) {
+        // The broker is gone, and its settings with it.
+    }
 }
 
 std::vector<Job> history(const Broker& broker) {
@@ -112,10 +129,27 @@ Job wait_until_finished(const Broker& broker, std::uint64_t id) {
     });
 }
 
-bool is_in_phase(const Broker& broker, const std::string& phase) {
-    const Term job = current(broker);
-    const auto* map = job.as<Map>();
-    return map != nullptr && text_of(*map, "phase") == phase;
+StoppedBackup start_and_stop_in_stream(const Broker& broker,
+                                       const std::filesystem::path& repository) {
+    // A backup may be over before it is seen in its stream; then another one is made.
+    for (int attempt = 0; attempt < 10; ++attempt) {
+        const std::uint64_t job = start_backup(broker, repository);
+        const pid_t program = broker.port_programs().at(0);
+        const auto streams = [&] {
+            const Term running = current(broker);
+            const auto* map = running.as<Map>();
+            return map != nullptr && text_of(*map, "phase") == "metadata";
+        };
+        wait_for("the stream", 60s, [&] { return streams() || current(broker).is_atom("none"); });
+        kill(program, SIGSTOP);
+        if (has_checkpoint(broker)) {
+            return {job, program};
+        }
+        kill(program, SIGCONT);
+        const Job over = wait_until_finished(broker, job);
+        run_cli({"delete", over.backup, "--repository", repository});
+    }
+    throw hot_backup::Error(hot_backup::ErrorCode::failed, "no backup was met in its stream");
 }
 
 bool has_checkpoint(const Broker& broker) {

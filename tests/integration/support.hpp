@@ -32,8 +32,20 @@ void add_ballast(const harness::Broker& broker);
 // shared_broker() with ballast.
 harness::Broker& loaded_broker();
 
-// How long an engine may be silent in the middle of a stream.
-void set_stall_timeout(const harness::Broker& broker, std::chrono::milliseconds timeout);
+// While it lives an engine may be silent in the middle of a stream for no longer than this. Made
+// before the backup that is to stall, and ended before the next one: a slow disk makes honest
+// backups pause too.
+class StallTimeout {
+public:
+    explicit StallTimeout(const harness::Broker& broker,
+                          std::chrono::milliseconds timeout = std::chrono::seconds(2));
+    ~StallTimeout();
+    StallTimeout(const StallTimeout&) = delete;
+    StallTimeout& operator=(const StallTimeout&) = delete;
+
+private:
+    const harness::Broker& broker_;
+};
 
 // ---- Jobs --------------------------------------------------------------------------------------
 
@@ -52,8 +64,15 @@ std::vector<Job> history(const harness::Broker& broker);
 std::uint64_t start_backup(const harness::Broker& broker, const std::filesystem::path& repository);
 
 Job wait_until_finished(const harness::Broker& broker, std::uint64_t job);
-// Whether a job runs, and in that phase.
-bool is_in_phase(const harness::Broker& broker, const std::string& phase);
+
+// A backup by the port program that stands in the middle of its stream: the program is stopped
+// (SIGSTOP) and the checkpoint active.
+struct StoppedBackup {
+    std::uint64_t job = 0;
+    pid_t program = 0;
+};
+StoppedBackup start_and_stop_in_stream(const harness::Broker& broker,
+                                       const std::filesystem::path& repository);
 
 // Waits, briefly, until no job runs and no checkpoint is active.
 void wait_until_idle(const harness::Broker& broker);

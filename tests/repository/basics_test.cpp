@@ -73,6 +73,18 @@ TEST_CASE("IDs rise when the clock does not") {
     CHECK(next_backup_id(sample_time(), "20261122T073241.511Z") == "20261122T073241.512Z");
 }
 
+TEST_CASE("where no ID is left, the error says which file or clock is to blame") {
+    const Error last = error_of([] { next_backup_id(sample_time(), "99991231T235959.999Z"); });
+    CHECK(last.code() == ErrorCode::failed);
+    CHECK(has(last.what(), "99991231T235959.999Z"));
+    CHECK(has(last.hint(), "begin with 99991231T235959.999Z"));
+    const Timestamp beyond = *parse_timestamp("9999-12-31T23:59:59Z") + std::chrono::seconds{1};
+    const Error clock = error_of([&] { next_backup_id(beyond, ""); });
+    CHECK(clock.code() == ErrorCode::failed);
+    CHECK(has(clock.what(), "the clock says 10000-01-01"));
+    CHECK_FALSE(clock.hint().empty());
+}
+
 TEST_CASE("what is no ID is not taken for one") {
     for (const char* text : {"", "latest", "20261122T073241.512", "20261122T073241.512ZZ",
                              "20261322T073241.512Z", "20261122t073241.512Z", "20261122T073241,512Z",

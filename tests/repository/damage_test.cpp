@@ -220,4 +220,5 @@ TEST_CASE("a backup that is deleted while it is verified is not called damaged")
     });
     CHECK(error.code() == ErrorCode::not_found);
     CHECK(has(error.what(), "was deleted while it was verified"));
+    CHECK_FALSE(error.hint().empty());
 }

@@ -265,3 +265,112 @@ TEST_CASE("only good names are stored, and each once") {
     CHECK_FALSE(is_path_in_backup(std::string_view("a\0b", 3)));
     CHECK(is_path_in_backup("a/..b/c..d/\xc3\xa4"));
 }
+
+TEST_CASE("a writer whose lock was removed publishes nothing and removes nothing of others") {
+    MemoryFileSystem disk;
+    const Repository repository = Repository::open_or_create(disk, "/r");
+    std::string second;
+    {
+        const Lock lock(disk, "/r", "create");
+        BackupWriter writer(repository, lock, first_time, sample_options());
+        auto file = writer.add_file("metadata/snapshot", "metadata");
+        file.append(sample_bytes(1000));
+        file.close();
+        disk.remove("/r/lock");
+        // The next writer takes the packs of the first for left over ones.
+        second = write_sample(repository, second_time);
+        const Error error = error_of([&] { writer.publish(sample_summary()); });
+        CHECK(error.code() == ErrorCode::locked);
+        CHECK(has(error.hint(), "/r/lock"));
+    }
+    CHECK(repository.list() == std::vector{second});
+    require_whole(disk, "/r");
+    write_sample(repository, third_time);
+    require_clean(disk, "/r");
+}
+
+TEST_CASE("who has lost the lock sweeps and deletes nothing") {
+    MemoryFileSystem disk;
+    const Repository repository = Repository::open_or_create(disk, "/r");
+    const std::string first = write_sample(repository, first_time);
+    disk.put(repository.pack_path(pack_name("20301122T073241.512Z", 1)), "being written");
+    disk.put(repository.manifests() / "20301122T073241.512Z.manifest.tmp", "being written");
+    const auto before = disk.files();
+    const Lock lock(disk, "/r", "delete");
+    disk.remove("/r/lock");
+    CHECK(error_of([&] { repository.sweep(lock); }).code() == ErrorCode::locked);
+    CHECK(error_of([&] { repository.remove(lock, first); }).code() == ErrorCode::locked);
+    CHECK(disk.files() == before);
+}
+
+TEST_CASE("who loses the lock during a sweep removes no further pack") {
+    MemoryFileSystem disk;
+    const Repository repository = Repository::open_or_create(disk, "/r");
+    disk.put(repository.pack_path(pack_name("20301122T073241.512Z", 1)), "left over");
+    disk.put(repository.pack_path(pack_name("20301122T073241.512Z", 2)), "left over");
+    // Its one removal is that of the first pack.
+    FaultyFileSystem slow(
+        disk, {.at = 1, .calls = {Call::remove}, .meanwhile = [&] { disk.remove("/r/lock"); }});
+    const Repository slowly = Repository::open(slow, "/r");
+    const Lock lock(slow, "/r", "delete");
+    CHECK(error_of([&] { slowly.sweep(lock); }).code() == ErrorCode::locked);
+    CHECK(disk.list(repository.packs()).size() == 1);
+}
+
+TEST_CASE("a backup whose manifest this program could not read is not published") {
+    const Timestamp beyond = *parse_timestamp("9999-12-31T23:59:59Z") + std::chrono::hours{1};
+    MemoryFileSystem disk;
+    const Repository repository = Repository::open_or_create(disk, "/r");
+    Summary summary = sample_summary();
+    Origin origin{"/etc/rabbitmq/rabbitmq.conf", 0640, first_time};
+    SECTION("a time of the summary") {
+        summary.instant = beyond;
+    }
+    SECTION("a time of a file") {
+        origin.mtime = beyond;
+    }
+    SECTION("the permissions of a file") {
+        origin.mode = 0100640;
+    }
+    {
+        const Lock lock(disk, "/r", "create");
+        BackupWriter writer(repository, lock, first_time);
+        writer.add_file("configuration/rabbitmq.conf", "configuration", origin).close();
+        const Error error = error_of([&] { writer.publish(summary); });
+        CHECK(error.code() == ErrorCode::failed);
+        CHECK(has(error.what(), "is not published"));
+        CHECK_FALSE(error.hint().empty());
+    }
+    CHECK(repository.list().empty());
+    require_clean(disk, "/r");
+}
+
+TEST_CASE("who publishes can answer others between the syncs") {
+    MemoryFileSystem disk;
+    const Repository repository = Repository::open_or_create(disk, "/r");
+    FaultyFileSystem counter(disk, {.at = 0, .calls = {Call::sync, Call::sync_directory}});
+    const Repository counted = Repository::open(counter, "/r");
+    const Lock lock(disk, "/r", "create");
+    BackupWriter writer(counted, lock, first_time);
+    auto file = writer.add_file("metadata/snapshot", "metadata");
+    file.append("content");
+    file.close();
+    std::vector<std::uint64_t> syncs;
+    const std::uint64_t before = counter.counted();
+    SECTION("after each sync but the last, and before the backup can be seen") {
+        writer.publish(sample_summary(), first_time, [&] {
+            syncs.push_back(counter.counted() - before);
+            CHECK(repository.list().empty());
+        });
+        // Pack, packs, manifest; then manifests.
+        CHECK(syncs == std::vector<std::uint64_t>{1, 2, 3});
+        CHECK(counter.counted() - before == 4);
+        CHECK(verify_backup(repository, writer.id()).whole());
+    }
+    SECTION("and give up there") {
+        const auto give_up = [] { throw Error(ErrorCode::interrupted, "interrupted", "Again."); };
+        CHECK(error_of([&] { writer.publish(sample_summary(), first_time, give_up); }).code() ==
+              ErrorCode::interrupted);
+        CHECK(repository.list().empty());
+    }
+}

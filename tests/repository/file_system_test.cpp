@@ -1,6 +1,7 @@
 // The real file system: permissions, errors and their hints, writes that come to an end half-way.
 #include "sidecar/repository/file_system.hpp"
 #include "tests/harness/temp_dir.hpp"
+#include "tests/repository/child.hpp"
 #include "tests/repository/sample.hpp"
 
 #include <sys/resource.h>
@@ -163,4 +164,61 @@ TEST_CASE("a lock's file is not made through a symbolic link") {
     std::filesystem::create_symlink(place / "elsewhere", place / "lock");
     CHECK_THROWS_AS(posix_file_system().open_or_create(place / "lock"), Error);
     CHECK_FALSE(std::filesystem::exists(place / "elsewhere"));
+}
+
+TEST_CASE("what is not a regular file is refused, and nobody waits for a FIFO") {
+    const harness::TempDir place;
+    REQUIRE(::mkfifo((place / "fifo").c_str(), 0600) == 0);
+    REQUIRE(::chmod((place / "fifo").c_str(), 0640) == 0);
+    std::filesystem::create_directory(place / "directory");
+    // In a child, which an alarm ends should it wait.
+    const int result =
+        Child([&] {
+            ::alarm(10);
+            FileSystem& disk = posix_file_system();
+            const Error fifo = error_of([&] { disk.open(place / "fifo"); });
+            const Error directory = error_of([&] { disk.open(place / "directory"); });
+            const Error lock = error_of([&] { disk.open_or_create(place / "fifo"); });
+            const bool good = fifo.code() == ErrorCode::damaged &&
+                              has(fifo.what(), "fifo is not a regular file") &&
+                              !fifo.hint().empty() && directory.code() == ErrorCode::damaged &&
+                              lock.code() == ErrorCode::failed;
+            return good ? 7 : 8;
+        }).wait();
+    CHECK(result == 7);
+    CHECK(mode_of(place / "fifo") == 0640);
+}
+
+TEST_CASE("a manifest or pack that is a FIFO is damage") {
+    const harness::TempDir place;
+    const int result =
+        Child([&] {
+            ::alarm(10);
+            const Repository repository =
+                Repository::open_or_create(posix_file_system(), place / "r");
+            const std::string id = write_sample(repository);
+            const Path pack = repository.pack_path(id + ".0001");
+            std::filesystem::remove(pack);
+            if (::mkfifo(pack.c_str(), 0600) != 0 || verify_backup(repository, id).whole()) {
+                return 8;
+            }
+            std::filesystem::remove(repository.manifest_path(id));
+            if (::mkfifo(repository.manifest_path(id).c_str(), 0600) != 0) {
+                return 9;
+            }
+            const Error error = error_of([&] { repository.read_manifest(id); });
+            return error.code() == ErrorCode::damaged ? 7 : 10;
+        }).wait();
+    CHECK(result == 7);
+}
+
+TEST_CASE("every error of the system has a hint") {
+    for (const int number : {ENOSPC, EDQUOT, EACCES, EPERM, EROFS, EIO, EMFILE, ENFILE, ENOENT,
+                             ENOTDIR, EISDIR, EEXIST, ELOOP, ENAMETOOLONG, EFBIG, ESTALE}) {
+        CAPTURE(number);
+        CHECK_FALSE(SystemError(number, "open", "/r/x").hint().empty());
+    }
+    CHECK(has(SystemError(EEXIST, "create", "/r/x").hint(), "move /r/x away"));
+    CHECK(has(SystemError(ELOOP, "create", "/r/x").hint(), "symbolic link /r/x"));
+    CHECK(has(SystemError(EFBIG, "write to", "/r/x").hint(), "ulimit -f"));
 }

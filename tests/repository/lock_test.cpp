@@ -24,9 +24,9 @@ struct Place {
 
     Path lock() const { return directory / "lock"; }
     std::string content() const { return harness::read_file(lock()); }
-    bool locked() {
+    bool locked(const ProcessIdentity& self = this_process()) {
         try {
-            const Lock another(disk, directory.path(), "test");
+            const Lock another(disk, directory.path(), "test", self);
             return false;
         } catch (const Error& error) {
             REQUIRE(error.code() == ErrorCode::locked);
@@ -39,6 +39,7 @@ struct Place {
                                                  {"pid", holder.pid},
                                                  {"process_start", holder.process_start},
                                                  {"boot_id", holder.boot_id},
+                                                 {"machine_id", holder.machine_id},
                                                  {"command", "create"},
                                                  {"since", "2026-11-22T07:32:41.512000Z"}}) +
                                         '\n');
@@ -67,9 +68,10 @@ TEST_CASE("a lock says who holds it, and goes with its holder") {
         CHECK(json.at("pid") == ::getpid());
         CHECK(json.at("process_start") == self.process_start);
         CHECK(json.at("boot_id") == self.boot_id);
+        CHECK(json.at("machine_id") == self.machine_id);
         CHECK(json.at("command") == "create");
         CHECK(parse_timestamp(json.at("since").get<std::string>()));
-        CHECK(json.size() == 6);
+        CHECK(json.size() == 7);
         CHECK(self.process_start > 0);
         CHECK(self.boot_id.size() == 36);
         CHECK_FALSE(self.host.empty());
@@ -152,16 +154,97 @@ TEST_CASE("a lock left by a process whose pid has gone to another one is taken o
     end.close_writer();
 }
 
+namespace {
+
+const std::string other_boot = "2bfae1c0-0000-4000-8000-000000000000";
+const std::string some_machine = "0123456789abcdef0123456789abcdef";
+
+// This process on a machine that has an ID.
+ProcessIdentity self_on_machine() {
+    ProcessIdentity self = this_process();
+    self.machine_id = some_machine;
+    return self;
+}
+
+}  // namespace
+
 TEST_CASE("a lock left before the machine booted is taken over") {
     Place place;
-    ProcessIdentity holder = this_process();
+    const ProcessIdentity self = self_on_machine();
+    ProcessIdentity holder = self;
     holder.pid = ::getppid();
     holder.process_start = *process_start_of(::getppid());
     place.leave(holder);
-    CHECK(place.locked());
-    holder.boot_id = "2bfae1c0-0000-4000-8000-000000000000";
+    CHECK(place.locked(self));
+    holder.boot_id = other_boot;
     place.leave(holder);
+    CHECK_FALSE(place.locked(self));
+}
+
+TEST_CASE("a lock of another machine that has our host name is not taken over") {
+    ProcessIdentity self = self_on_machine();
+    ProcessIdentity holder = dead_process();
+    holder.boot_id = other_boot;
+    SECTION("its machine ID is another one") {
+        holder.machine_id = "fedcba9876543210fedcba9876543210";
+    }
+    SECTION("it has no machine ID") {
+        holder.machine_id.clear();
+    }
+    SECTION("neither of us has a machine ID") {
+        holder.machine_id.clear();
+        self.machine_id.clear();
+    }
+    Place place;
+    place.leave(holder);
+    const std::string before = place.content();
+    const Error error = error_of([&] { Lock(place.disk, place.directory.path(), "create", self); });
+    CHECK(error.code() == ErrorCode::locked);
+    CHECK(has(error.hint(), "remove " + place.lock().string()));
+    CHECK(place.content() == before);
+}
+
+TEST_CASE("boot IDs that could not be read do not make two machines one") {
+    ProcessIdentity self = self_on_machine();
+    self.boot_id.clear();
+    ProcessIdentity holder = dead_process();
+    holder.boot_id.clear();
+    holder.machine_id = some_machine;
+    SECTION("the same host name") {}
+    SECTION("another host name") {
+        holder.host = "elsewhere";
+    }
+    Place place;
+    place.leave(holder);
+    CHECK(place.locked(self));
+}
+
+TEST_CASE("a lock without a machine ID is read") {
+    Place place;
+    const ProcessIdentity dead = dead_process();
+    harness::write_file(place.lock(), to_line(Json{{"host", dead.host},
+                                                   {"pid", dead.pid},
+                                                   {"process_start", dead.process_start},
+                                                   {"boot_id", dead.boot_id},
+                                                   {"command", "create"},
+                                                   {"since", "2026-11-22T07:32:41.512000Z"}}) +
+                                          '\n');
     CHECK_FALSE(place.locked());
+}
+
+TEST_CASE("a holder whose lock was removed is told so") {
+    Place place;
+    const Lock lock(place.disk, place.directory.path(), "create");
+    CHECK_NOTHROW(lock.throw_unless_held());
+    std::filesystem::remove(place.lock());
+    SECTION("and nobody has taken it") {}
+    SECTION("and another process has taken it") {
+        harness::write_file(place.lock(), "of somebody else\n");
+    }
+    const Error error = error_of([&] { lock.throw_unless_held(); });
+    CHECK(error.code() == ErrorCode::locked);
+    CHECK(has(error.what(), place.directory.path().string()));
+    CHECK(has(error.hint(), "Do not remove " + place.lock().string()));
 }
 
 TEST_CASE("a lock of another host is never taken over") {

@@ -1,6 +1,7 @@
 // Opening, creating, listing, naming, sweeping and deleting.
 #include "sidecar/repository/identifier.hpp"
 #include "tests/harness/temp_dir.hpp"
+#include "tests/repository/child.hpp"
 #include "tests/repository/memory_file_system.hpp"
 #include "tests/repository/sample.hpp"
 
@@ -153,6 +154,29 @@ TEST_CASE("a repository has a path that does not depend on how it was spelled") 
     CHECK(made.directory() == place / "r");
 }
 
+TEST_CASE("an empty path is a mistake of the command line") {
+    for (const auto& action : std::vector<std::function<void()>>{
+             [] { Repository::open(posix_file_system(), ""); },
+             [] { Repository::open_or_create(posix_file_system(), ""); }}) {
+        const Error error = error_of(action);
+        CHECK(error.code() == ErrorCode::usage);
+        CHECK_FALSE(error.hint().empty());
+    }
+}
+
+TEST_CASE("a relative path in a working directory that is gone is a plain error") {
+    const harness::TempDir place;
+    const int result =
+        Child([&] {
+            std::filesystem::create_directory(place / "gone");
+            std::filesystem::current_path(place / "gone");
+            std::filesystem::remove(place / "gone");
+            const Error error = error_of([] { Repository::open(posix_file_system(), "r"); });
+            return error.code() == ErrorCode::failed && !error.hint().empty() ? 7 : 8;
+        }).wait();
+    CHECK(result == 7);
+}
+
 TEST_CASE("each repository has its own UUID") {
     const std::string uuid = random_uuid();
     CHECK(std::regex_match(
@@ -206,7 +230,9 @@ TEST_CASE("a backup is found by its ID, by the beginning of it, as the latest") 
     for (const char* id : {"20251122T073241.512Z", "../repository.json", ""}) {
         CHECK(error_of([&] { repository.read_manifest(id); }).code() == ErrorCode::not_found);
     }
-    CHECK(error_of([&] { repository.find_file(first, "no/such"); }).code() == ErrorCode::not_found);
+    const Error no_file = error_of([&] { repository.find_file(first, "no/such"); });
+    CHECK(no_file.code() == ErrorCode::not_found);
+    CHECK(has(no_file.hint(), "`show`"));
 }
 
 TEST_CASE("a deletion removes the backup's packs and nothing else") {
@@ -221,8 +247,11 @@ TEST_CASE("a deletion removes the backup's packs and nothing else") {
     CHECK(swept.bytes == 329 + 128 * swept.packs);
     CHECK(repository.list() == std::vector{second});
     CHECK(verify_backup(repository, second).whole());
-    CHECK(error_of([&] { repository.remove(lock, first); }).code() == ErrorCode::not_found);
-    CHECK(error_of([&] { repository.remove(lock, "latest"); }).code() == ErrorCode::not_found);
+    for (const std::string& none : {first, std::string("latest")}) {
+        const Error error = error_of([&] { repository.remove(lock, none); });
+        CHECK(error.code() == ErrorCode::not_found);
+        CHECK(has(error.hint(), "`list`"));
+    }
 }
 
 TEST_CASE("a deletion keeps the packs that another backup needs") {
@@ -307,4 +336,54 @@ TEST_CASE("files with a codec that we do not know are verified, and not called d
     CHECK(has(error.what(), "codec \"zstd\""));
     disk.content(repository.pack_path(extent.pack)).at(extent.offset) ^= 1;
     CHECK(verify_backup(repository, second).findings.size() == 1);
+}
+
+TEST_CASE("an ID that cannot be followed ends a backup before it begins") {
+    MemoryFileSystem disk;
+    const Repository repository = Repository::open_or_create(disk, "/r");
+    write_sample(repository);
+    disk.put(repository.manifest_path("99991231T235959.999Z"), "x");
+    const auto before = disk.files();
+    const Error error = error_of([&] { write_sample(repository); });
+    CHECK(error.code() == ErrorCode::failed);
+    CHECK(has(error.what(), "99991231T235959.999Z"));
+    CHECK(disk.files() == before);
+}
+
+TEST_CASE("a backup that is deleted while it is read is not called damaged") {
+    MemoryFileSystem disk;
+    const Repository repository = Repository::open_or_create(disk, "/r");
+    const std::string first = write_sample(repository, first_time);
+    const std::string second = write_referring(disk, repository, first, second_time);
+    const FileEntry entry = repository.find_file(first, "metadata/snapshot");
+    FileReader reader(repository, entry);
+    FileReader named(repository, repository.find_file(second, "metadata/snapshot"), second);
+    // Each has opened the first pack, and not yet the second.
+    REQUIRE(reader.next());
+    REQUIRE(named.next());
+    const auto read_on = [](FileReader& file) {
+        return error_of([&] {
+            while (file.next()) {
+            }
+        });
+    };
+    SECTION("deleted") {
+        const Lock lock(disk, "/r", "delete");
+        repository.remove(lock, second);
+        repository.remove(lock, first);
+        for (FileReader* file : {&reader, &named}) {
+            const Error error = read_on(*file);
+            CHECK(error.code() == ErrorCode::not_found);
+            CHECK(has(error.what(), "was deleted while it was read"));
+            CHECK_FALSE(error.hint().empty());
+        }
+    }
+    SECTION("a backup whose packs are missing is damaged, whatever was deleted before") {
+        const Lock lock(disk, "/r", "delete");
+        repository.remove(lock, first);
+        for (const std::string& pack : disk.list(repository.packs())) {
+            disk.remove(repository.packs() / pack);
+        }
+        CHECK(read_on(named).code() == ErrorCode::damaged);
+    }
 }
