@@ -43,6 +43,8 @@
 
 %% How long the program may take to accept a backup; it answers before it begins.
 -define(ACCEPT, 30000).
+%% And how long it may then take to begin it.
+-define(BEGIN, 30000).
 
 -spec start_backup(options()) -> {ok, job_id()} | {error, error()}.
 %% Asks the program for a backup and returns as soon as it has accepted.
@@ -50,7 +52,7 @@ start_backup(Options) ->
     Repository = repository(Options),
     case rabbit_hot_backup_port:session() of
         {ok, Session} ->
-            case rabbit_hot_backup_jobs:request(Session, Repository) of
+            case rabbit_hot_backup_jobs:request(Session, Repository, ?ACCEPT + ?BEGIN) of
                 {ok, Id} -> accepted(Session, Id, Repository);
                 {error, Error} -> {error, Error}
             end;

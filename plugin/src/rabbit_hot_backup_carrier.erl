@@ -4,14 +4,13 @@
 %% and it blocks while the peer does not read: see rabbit_hot_backup_writer.
 -module(rabbit_hot_backup_carrier).
 
--export([open/1, received/2, send/2, close/2, peer/1]).
+-export([open/1, received/2, send/2, close/2]).
 
 -export_type([carrier/0, target/0]).
 
 -type target() :: {stdio, Executable :: file:filename()} | {distribution, pid()}.
 
 -record(stdio, {port :: port(),
-                os_pid :: non_neg_integer() | undefined,
                 process :: rabbit_hot_backup_os_process:os_process() | undefined,
                 executable :: file:filename(),
                 input = <<>> :: binary()}).
@@ -42,7 +41,7 @@ open({distribution, Pid}) ->
 identify(#stdio{port = Port} = Stdio) ->
     case erlang:port_info(Port, os_pid) of
         {os_pid, Pid} ->
-            Stdio#stdio{os_pid = Pid, process = rabbit_hot_backup_os_process:identify(Pid)};
+            Stdio#stdio{process = rabbit_hot_backup_os_process:identify(Pid)};
         undefined ->
             Stdio
     end.
@@ -119,12 +118,6 @@ close_port(#stdio{port = Port}) ->
     Monitor = erlang:monitor(port, Port),
     exit(Port, kill),
     receive {'DOWN', Monitor, port, _, _} -> ok end.
-
--spec peer(carrier()) -> #{carrier := stdio | distribution, atom() => term()}.
-peer(#stdio{os_pid = Pid, executable = Executable}) ->
-    #{carrier => stdio, os_pid => Pid, executable => Executable};
-peer(#distribution{pid = Pid}) ->
-    #{carrier => distribution, node => node(Pid)}.
 
 -spec cannot_start(file:filename(), term()) -> rabbit_hot_backup_protocol:error().
 cannot_start(Executable, enoent) ->

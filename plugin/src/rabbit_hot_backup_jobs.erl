@@ -9,7 +9,7 @@
 -export([start_link/0]).
 
 %% For those who want a job done.
--export([request/2, fail/2, current/0, history/0]).
+-export([request/3, fail/2, current/0, history/0]).
 
 %% For the session that does it.
 -export([begin_job/2, progress/3, end_job/4]).
@@ -56,11 +56,12 @@ start_link() ->
         Started -> Started
     end.
 
--spec request(Session :: pid(), Repository :: binary()) ->
+-spec request(Session :: pid(), Repository :: binary(), Milliseconds :: pos_integer()) ->
           {ok, id()} | {error, rabbit_hot_backup_protocol:error()}.
-%% Takes the slot for a backup that the session is going to be asked for.
-request(Session, Repository) ->
-    gen_server:call(?MODULE, {request, Session, Repository}).
+%% Takes the slot for a backup that the session is going to be asked for. A job that has not begun
+%% when the time is up has failed.
+request(Session, Repository, Milliseconds) ->
+    gen_server:call(?MODULE, {request, Session, Repository, Milliseconds}).
 
 -spec fail(id(), rabbit_hot_backup_protocol:error()) -> ok.
 %% The session did not accept what was requested.
@@ -80,6 +81,7 @@ progress(Session, Id, Progress) ->
 
 -spec end_job(Session :: pid(), id(), state(), map()) ->
           ok | {error, rabbit_hot_backup_protocol:error()}.
+%% Also ends a job that was requested and could not begin.
 end_job(Session, Id, State, Details) ->
     gen_server:call(?MODULE, {end_job, Session, Id, State, Details}).
 
@@ -99,23 +101,25 @@ init([]) ->
     {ok, #jobs{}}.
 
 -spec handle_call(term(), gen_server:from(), #jobs{}) -> {reply, term(), #jobs{}}.
-handle_call({request, Session, Repository}, _, #jobs{current = undefined} = Jobs) ->
+handle_call({request, Session, Repository, Milliseconds}, _, #jobs{current = undefined} = Jobs) ->
     {Id, Requested} = take(Session, #{kind => backup, repository => Repository}, Jobs),
+    _ = erlang:start_timer(Milliseconds, self(), {begins, Id}),
     {reply, {ok, Id}, Requested};
 handle_call({begin_job, Session, #{job := Id}}, _, Jobs) ->
     begin_requested(Session, Id, Jobs);
 handle_call({begin_job, Session, Arguments}, _, #jobs{current = undefined} = Jobs) ->
     {Id, Taken} = take(Session, Arguments, Jobs),
     {reply, {ok, Id}, started(Taken)};
-handle_call({Take, _, _}, _, #jobs{current = {Job, _}} = Jobs)
-  when Take =:= request; Take =:= begin_job ->
+handle_call({request, _, _, _}, _, #jobs{current = {Job, _}} = Jobs) ->
+    {reply, {error, busy(Job)}, Jobs};
+handle_call({begin_job, _, _}, _, #jobs{current = {Job, _}} = Jobs) ->
     {reply, {error, busy(Job)}, Jobs};
 handle_call({fail, Id, Error}, _, #jobs{current = {#{id := Id}, _}} = Jobs) ->
     {reply, ok, finish(failed, #{error => Error}, Jobs)};
 handle_call({fail, _, _}, _, Jobs) ->
     {reply, ok, Jobs};
 handle_call({end_job, Session, Id, State, Details}, _,
-            #jobs{current = {#{id := Id, session := Session, state := running}, _}} = Jobs) ->
+            #jobs{current = {#{id := Id, session := Session}, _}} = Jobs) ->
     {reply, ok, finish(State, Details, Jobs)};
 handle_call({end_job, _, Id, _, _}, _, Jobs) ->
     {reply, {error, not_yours(Id)}, Jobs};
@@ -136,6 +140,13 @@ handle_cast({progress, _, _, _}, Jobs) ->
 -spec handle_info(term(), #jobs{}) -> {noreply, #jobs{}}.
 handle_info({'DOWN', Monitor, process, _, Reason}, #jobs{current = {_, Monitor}} = Jobs) ->
     {noreply, finish(failed, #{error => session_error(Reason)}, Jobs)};
+handle_info({timeout, _, {begins, Id}},
+            #jobs{current = {#{id := Id, state := requested}, _}} = Jobs) ->
+    Error = rabbit_hot_backup_protocol:error(
+              stalled, "the program did not begin the backup that it was asked for", [],
+              "Look at the program's process, and for its last words in the output of the "
+              "broker's service."),
+    {noreply, finish(failed, #{error => Error}, Jobs)};
 handle_info(_, Jobs) ->
     {noreply, Jobs}.
 

@@ -4,8 +4,8 @@
 %% A run happens in a process of its own, which hands encoded batches to its session and never
 %% meets the port. mnesia:backup_checkpoint/3 moreover calls us in a process that it spawns and
 %% that traps exits: to kill the run does not end that process while it waits in write/2. So
-%% write/2 must always come back, with an error once the session is gone (hand_over/4 sees to
-%% this).
+%% write/2 must always come back, with an error once the session is gone (hand_over/3 of
+%% rabbit_hot_backup_operations sees to this).
 -module(rabbit_hot_backup_metadata).
 
 -export([tables/0, run/2]).
@@ -33,6 +33,8 @@
 
 %% A longer batch is split between items.
 -define(LONGEST_PAYLOAD, 1024 * 1024).
+
+-define(ENCODING, [{minor_version, 2}]).
 
 -record(sink, {hand_over :: hand_over(),
                batch = [] :: [[term()]],  % newest first
@@ -115,8 +117,8 @@ write(#sink{batch = Batch, items = Count, bytes = Bytes} = Sink, Items) ->
         true ->
             hand_over(Collected);
         false ->
-            %% Only small calls are measured: for a full batch the encoding itself tells.
-            case Bytes + erlang:external_size(Items) of
+            %% Only small calls are measured here: a full batch is, as a whole, when it is cut.
+            case Bytes + external_size(Items) of
                 Size when Size >= ?BATCH_BYTES -> hand_over(Collected);
                 Size -> {ok, Collected#sink{bytes = Size}}
             end
@@ -148,14 +150,14 @@ hand_over(#sink{batch = Batch, items = Count, hand_over = HandOver} = Sink) ->
     end.
 
 -spec hand_over([term()], non_neg_integer(), hand_over()) -> ok | {error, term()}.
-%% Halves a batch that is too long, until each part fits or is a single item.
+%% Halves a batch that is too long, until each part fits or is a single item. The length is known
+%% before anything is encoded: 500 records may be gigabytes.
 hand_over([], 0, _) ->
     ok;
 hand_over(Items, Count, HandOver) ->
-    Payload = term_to_binary(Items, [{minor_version, 2}]),
-    case byte_size(Payload) > ?LONGEST_PAYLOAD andalso Count > 1 of
+    case Count > 1 andalso external_size(Items) > ?LONGEST_PAYLOAD of
         false ->
-            HandOver({payload, Payload, Count});
+            HandOver({payload, term_to_binary(Items, ?ENCODING), Count});
         true ->
             {First, Second} = lists:split(Count div 2, Items),
             case hand_over(First, Count div 2, HandOver) of
@@ -163,3 +165,8 @@ hand_over(Items, Count, HandOver) ->
                 {error, Reason} -> {error, Reason}
             end
     end.
+
+-spec external_size([term()]) -> non_neg_integer().
+%% No encoding is longer than this.
+external_size(Items) ->
+    erlang:external_size(Items, ?ENCODING).

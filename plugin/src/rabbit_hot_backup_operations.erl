@@ -62,7 +62,7 @@ plan(Operation, _, _) ->
 -spec bad_arguments(atom()) -> plan().
 bad_arguments(Operation) ->
     {now, {error, rabbit_hot_backup_protocol:error(
-                    unsupported, "the arguments of ~ts are not known", [Operation])}}.
+                    failed, "the arguments of ~ts are not those of the protocol", [Operation])}}.
 
 -spec unsupported(binary()) -> plan().
 unsupported(Operation) ->
@@ -77,16 +77,8 @@ outcome(#{outcome := done, backup := Backup, bytes := Bytes})
     {ok, #{backup => Backup, bytes => Bytes}};
 outcome(#{outcome := Outcome, error := #{message := Message} = Error} = Arguments)
   when Outcome =/= done, is_binary(Message) ->
-    Code = case Outcome of
-               cancelled -> cancelled;
-               failed -> failed
-           end,
-    Known = rabbit_hot_backup_protocol:error(Code, "~ts", [Message]),
-    Hint = case Error of
-               #{hint := Text} when is_binary(Text) -> Text;
-               _ -> <<>>
-           end,
-    {ok, maps:merge(maps:with([bytes], Arguments), #{error => Known#{hint := Hint}})};
+    Known = rabbit_hot_backup_protocol:known_error(Error),
+    {ok, (maps:with([bytes], Arguments))#{error => Known}};
 outcome(_) ->
     error.
 
@@ -140,16 +132,26 @@ run(Checkpoint, Session) ->
                        failed, "reading the checkpoint failed: ~tp", [Reason])}
     end.
 
--spec hand_over(rabbit_hot_backup_metadata:checkpoint(), term(), pid()) -> ok | {error, term()}.
+-spec hand_over(rabbit_hot_backup_metadata:checkpoint(),
+                {hand_over, Run :: pid(), rabbit_hot_backup_metadata:delivery()},
+                Session :: pid()) -> ok | {error, term()}.
 %% Mnesia is read as fast as the engine acknowledges: the call returns when the payload has left.
 %% Khepri calls us inside its Ra server, which must not wait for an engine: there the payloads
 %% queue up in the session. The price is memory of the size of the export; nothing but stalling
-%% the store avoids it.
+%% the store avoids it. An export that nobody wants any more ends with an error.
 hand_over({mnesia, _}, Message, Session) ->
     try
         gen_server:call(Session, Message, infinity)
     catch
         exit:_ -> {error, session_ended}
     end;
-hand_over(khepri, Message, Session) ->
-    gen_server:cast(Session, Message).
+hand_over(khepri, {hand_over, Run, _} = Message, Session) ->
+    case is_gone(Run) orelse is_gone(Session) of
+        true -> {error, session_ended};
+        false -> gen_server:cast(Session, Message)
+    end.
+
+-spec is_gone(pid()) -> boolean().
+%% The store may call us on another node, where this cannot be seen.
+is_gone(Pid) ->
+    node(Pid) =:= node() andalso not is_process_alive(Pid).

@@ -6,7 +6,7 @@
 %% /proc/PID/stat).
 -module(rabbit_hot_backup_os_process).
 
--export([identify/1, is_running/1, kill/1, wait/2]).
+-export([identify/1, kill/1, wait/2]).
 
 -export_type([os_process/0]).
 

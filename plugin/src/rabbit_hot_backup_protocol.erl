@@ -14,7 +14,7 @@
 -export([versions/0, agree/1]).
 
 %% Errors.
--export([error/2, error/3, error/4, format_error/1]).
+-export([error/2, error/3, error/4, known_error/1, format_error/1]).
 
 -compile({no_auto_import, [error/2, error/3]}).
 

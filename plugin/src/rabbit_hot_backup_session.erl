@@ -233,13 +233,21 @@ hear(Received, #state{carrier = Carrier} = State) ->
     end.
 
 -spec not_flooded() -> ok.
+%% What we hand over ourselves may queue up here too (see hand_over/3 of
+%% rabbit_hot_backup_operations) and is no fault of the engine.
 not_flooded() ->
-    case process_info(self(), message_queue_len) of
-        {message_queue_len, Length} when Length > ?MOST_UNREAD ->
-            end_session(failed, "the program sends more than can be read", []);
-        _ ->
-            ok
+    {message_queue_len, Length} = process_info(self(), message_queue_len),
+    case Length > ?MOST_UNREAD andalso unread() > ?MOST_UNREAD of
+        true -> end_session(failed, "the program sends more than can be read", []);
+        false -> ok
     end.
+
+-spec unread() -> non_neg_integer().
+unread() ->
+    {messages, Messages} = process_info(self(), messages),
+    length([peer || Message <- Messages,
+                    not (is_tuple(Message) andalso tuple_size(Message) > 0
+                         andalso element(1, Message) =:= '$gen_cast')]).
 
 -spec message(rabbit_hot_backup_protocol:incoming(), #state{}) -> #state{}.
 message({hello, Versions, Info}, #state{phase = greeting} = State) ->
@@ -339,11 +347,16 @@ tell(From, Answer) -> gen_server:reply(From, Answer).
 %% The next request, if none is in hand.
 work(#state{requests = Requests} = State) ->
     case rabbit_hot_backup_requests:next(Requests) of
-        {Request, Others} -> work(operate(Request, State#state{requests = Others}));
-        none -> State
+        {none, Others} -> State#state{requests = Others};
+        {Request, Others} -> work(operate(Request, State#state{requests = Others}))
     end.
 
 -spec operate(rabbit_hot_backup_requests:request(), #state{}) -> #state{}.
+operate(#{operation := checkpoint_begin} = Request, #state{checkpoint = Checkpoint} = State)
+  when Checkpoint =/= undefined ->
+    answer(Request, {error, rabbit_hot_backup_protocol:error(
+                              busy, "this session has a checkpoint already", [],
+                              "End it before another one is begun.")}, State);
 operate(#{operation := Operation, arguments := Arguments} = Request, State) ->
     case rabbit_hot_backup_operations:plan(Operation, Arguments, self()) of
         {later, Fun} -> start_work(Fun, Request, State);
@@ -452,15 +465,15 @@ complete(#state{stream = Stream} = State) ->
 
 -spec ran(term(), #state{}) -> #state{}.
 %% The run's process is over. When it gave everything, the last delivery says so: it comes from
-%% another process of the run, and need not be here yet.
+%% another process and need not be here yet, so the run stays known by its pid.
+ran(complete, State) ->
+    State;
+ran({failed, Error}, State) ->
+    end_stream(Error, State#state{run = undefined});
 ran(Reason, State) ->
-    Ran = State#state{run = undefined},
-    case Reason of
-        complete -> State;
-        {failed, Error} -> end_stream(Error, Ran);
-        _ -> end_stream(rabbit_hot_backup_protocol:error(
-                          failed, "reading the checkpoint failed: ~tp", [Reason]), Ran)
-    end.
+    end_stream(rabbit_hot_backup_protocol:error(
+                 failed, "reading the checkpoint failed: ~tp", [Reason]),
+               State#state{run = undefined}).
 
 -spec end_stream(rabbit_hot_backup_protocol:error(), #state{}) -> #state{}.
 %% Tells the engine, unless it has got everything.

@@ -19,7 +19,10 @@ start_link() ->
 start_session(Options) ->
     case supervisor:start_child(?MODULE, [Options]) of
         {ok, Session} when is_pid(Session) -> {ok, Session};
-        {error, {shutdown, #{code := _} = Error}} -> {error, Error}
+        {error, {shutdown, #{code := _} = Error}} -> {error, Error};
+        {error, Reason} ->
+            {error, rabbit_hot_backup_protocol:error(
+                      failed, "a session could not be started: ~tp", [Reason])}
     end.
 
 %% A session that ends gives its program a few seconds to leave before it is killed

@@ -91,7 +91,8 @@ public:
 
     // Reads what has arrived. To be called now and then while nothing is asked of the plugin: a
     // node drops the connection of a C node that leaves its ticks unanswered for a minute.
-    void keep_alive();
+    // A lost connection is no error here.
+    void keep_alive() noexcept;
 
     Checkpoint begin_checkpoint();
     // Streams the checkpoint's items: `consume` gets external terms, each a list of items.
