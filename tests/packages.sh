@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing need: as root, or with sudo. Does nothing when all are there.
 #
-# No service is started, restarted or enabled: a RabbitMQ that already runs on the machine notices nothing.
+# No service is started, restarted or left enabled: a RabbitMQ that already runs on the machine notices nothing.
 set -eu
 
 packages="g++ cmake ninja-build
@@ -33,17 +33,18 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 echo "Installing:$missing"
-had_rabbitmq=yes
+had_rabbitmq=yes had_erlang=yes
 is_installed rabbitmq-server || had_rabbitmq=no
+is_installed erlang-base || had_erlang=no
 
-# Package scripts ask this file before they start or restart a service. A machine that has one keeps its own answer.
+# Package scripts ask this file before they start or restart a service. A machine that has one gets it back.
 policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-    trap 'rm -f "$policy"' EXIT
-    trap 'exit 130' HUP INT TERM
-    printf '#!/bin/sh\nexit 101\n' > "$policy"
-    chmod 755 "$policy"
-fi
+kept=$policy.kept-by-hot-backup
+[ ! -e "$policy" ] || mv "$policy" "$kept"
+trap 'rm -f "$policy"; [ ! -e "$kept" ] || mv "$kept" "$policy"' EXIT
+trap 'exit 130' HUP INT TERM
+printf '#!/bin/sh\nexit 101\n' > "$policy"
+chmod 755 "$policy"
 
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 install() {
@@ -54,7 +55,10 @@ install() {
 # Without package lists, or with old ones, the first attempt fails at once.
 install || { apt-get update -q && install; }
 
+# Ours only for their files: they shall not start at the next boot either.
 if [ "$had_rabbitmq" = no ]; then
-    # Ours only for its files: it shall not start at the next boot either.
     update-rc.d rabbitmq-server disable > /dev/null 2>&1 || true
+fi
+if [ "$had_erlang" = no ] && command -v systemctl > /dev/null; then
+    systemctl disable epmd.service epmd.socket > /dev/null 2>&1 || true
 fi

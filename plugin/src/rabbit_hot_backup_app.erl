@@ -7,9 +7,15 @@
 -export([start/2, stop/1]).
 
 -spec start(application:start_type(), term()) -> {ok, pid()} | {error, term()}.
+%% Loads all modules at once: an operation is known by its name only if the atom exists, and the
+%% atoms of a module exist when it is loaded.
 start(_Type, _Arguments) ->
-    rabbit_hot_backup_sup:start_link().
+    {ok, Modules} = application:get_key(rabbitmq_hot_backup, modules),
+    case code:ensure_modules_loaded(Modules) of
+        ok -> rabbit_hot_backup_sup:start_link();
+        {error, Reasons} -> {error, {modules_not_loaded, Reasons}}
+    end.
 
 -spec stop(term()) -> ok.
 stop(_State) ->
-    ok.
+    rabbit_hot_backup_checkpoints:reap().

@@ -9,7 +9,7 @@
 
 -behaviour(gen_server).
 
--export([start_link/0, activate/2, deactivate/1, release/1, active/0]).
+-export([start_link/0, activate/2, deactivate/1, release/1, active/0, reap/0]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -export_type([name/0, activated/0]).
@@ -22,13 +22,19 @@
                        activation_us := non_neg_integer()}.
 %% `instant` is Unix time in microseconds: whatever was committed before it is in the checkpoint.
 
+-type open() :: {Participants :: [Transaction :: term()],
+                 Coordinators :: [{pid(), Store :: ets:tid()}]}.
+%% Transactions that this node takes part in, and those it coordinates.
+
 -type state() :: #{Owner :: pid() => {name(), Monitor :: reference()}}.
 
 %% Activation waits for the transactions in flight, on all nodes that have replicas.
 -define(ACTIVATION, 60000).
 %% How long a node may take to answer when its checkpoints are listed or deactivated.
 -define(ANSWER, 10000).
-%% How long transactions that were open at the activation may go on.
+%% How long the plugin may be kept from stopping by what its checkpoints' owner could not end.
+-define(REAPING, 20000).
+%% How long transactions that were being committed at the activation may take.
 -define(SETTLING, 30000).
 
 -spec start_link() -> {ok, pid()} | {error, term()}.
@@ -70,6 +76,17 @@ release(Owner) ->
 active() ->
     gen_server:call(?MODULE, active, ?ACTIVATION).
 
+-spec reap() -> ok.
+%% Deactivates what is left when the owner of checkpoints is gone. A supervisor kills an owner
+%% that hangs in a call to another node, and then nobody else does it.
+reap() ->
+    {Pid, Monitor} = spawn_monitor(fun deactivate_stale/0),
+    receive {'DOWN', Monitor, process, _, _} -> ok
+    after ?REAPING ->
+            exit(Pid, kill),
+            receive {'DOWN', Monitor, process, _, _} -> ok end
+    end.
+
 -spec init([]) -> {ok, state(), {continue, reap}}.
 init([]) ->
     process_flag(trap_exit, true),
@@ -77,12 +94,7 @@ init([]) ->
 
 -spec handle_continue(reap, state()) -> {noreply, state()}.
 handle_continue(reap, State) ->
-    lists:foreach(
-      fun(Name) ->
-              rabbit_hot_backup_compat:log(
-                warning, "deactivating the checkpoint ~tp that was left behind", [Name]),
-              deactivate_everywhere(Name)
-      end, stale(running_nodes())),
+    deactivate_stale(),
     {noreply, State}.
 
 -spec handle_call(term(), gen_server:from(), state()) -> {reply, term(), state()}.
@@ -136,8 +148,9 @@ activate_now(Tables) ->
     Instant = os:system_time(microsecond),
     Start = erlang:monotonic_time(microsecond),
     %% `max`: every replica of a table gets a retainer, so the checkpoint outlives another node's
-    %% end.
-    Arguments = [{name, Name}, {max, Tables}, {ram_overrides_dump, false}],
+    %% end. A table that is in memory only is read from there: the dump that Mnesia would take
+    %% instead is old or, on a RAM node, does not exist.
+    Arguments = [{name, Name}, {max, Tables}, {ram_overrides_dump, true}],
     try mnesia:activate_checkpoint(Arguments) of
         {ok, Name, _Nodes} ->
             Duration = erlang:monotonic_time(microsecond) - Start,
@@ -160,44 +173,91 @@ not_activated(Name, Reason) ->
 %% ------------------------------------------------------------------
 %% Transactions in flight
 
--spec settle([term()]) -> ok | {error, rabbit_hot_backup_protocol:error()}.
 %% A transaction that is being committed during the activation belongs to the checkpoint, as a
 %% whole: what it overwrites is not retained. But Mnesia (looked at in OTP 25) waits for such
 %% transactions only if another node coordinates them. A local one may still have to write its
 %% records when the checkpoint is active; a reader that has passed one of its tables by then, and
 %% not the other, sees half of it. So the checkpoint is not given away before all transactions
-%% that were open at its activation are over.
-settle(Transactions) ->
-    settle(Transactions, 1, erlang:monotonic_time(millisecond) + ?SETTLING).
+%% that were being committed at its activation are over. Those that begin to commit later are
+%% retained as a whole and need not be waited for.
+-spec settle(open()) -> ok | {error, rabbit_hot_backup_protocol:error()}.
+settle(Open) ->
+    settle(committing(Open), 1, erlang:monotonic_time(millisecond) + ?SETTLING).
 
--spec settle([term()], pos_integer(), integer()) ->
+-spec settle(open(), pos_integer(), integer()) ->
           ok | {error, rabbit_hot_backup_protocol:error()}.
-settle([], _, _) ->
+settle({[], []}, _, _) ->
     ok;
-settle(Transactions, Pause, Deadline) ->
+settle(Open, Pause, Deadline) ->
     case erlang:monotonic_time(millisecond) < Deadline of
         true ->
             receive after Pause -> ok end,
-            Open = open_transactions(),
-            settle([Transaction || Transaction <- Transactions, lists:member(Transaction, Open)],
-                   min(2 * Pause, 50), Deadline);
+            settle(committing(still(Open)), min(2 * Pause, 50), Deadline);
         false ->
+            settled(Open)
+    end.
+
+-spec settled(open()) -> ok | {error, rabbit_hot_backup_protocol:error()}.
+%% What computes in its fun all the time is not being committed.
+settled({Participants, Coordinators}) ->
+    Committing = [Store || {_, Store} <- Coordinators, judge(Store) =:= committing],
+    case length(Participants) + length(Committing) of
+        0 -> ok;
+        Count ->
             {error, rabbit_hot_backup_protocol:error(
-                      failed, "~b transactions have been open for longer than ~b s",
-                      [length(Transactions), ?SETTLING div 1000],
+                      failed, "~b transactions have been committing for longer than ~b s",
+                      [Count, ?SETTLING div 1000],
                       "Start the backup again when the node has less to do.")}
     end.
 
--spec open_transactions() -> [term()].
-%% Those that this node coordinates and those it takes part in. mnesia:system_info(transactions)
-%% names the former only.
+-spec open_transactions() -> open().
+%% mnesia:system_info(transactions) names only those that this node coordinates. The answer is a
+%% copy of all that the participants are going to write.
 open_transactions() ->
     case mnesia_tm:get_info(?ANSWER) of
         {info, Participants, Coordinators} ->
-            [element(2, Participant) || Participant <- Participants]
-                ++ [Transaction || {Transaction, _} <- Coordinators];
+            {[element(2, Participant) || Participant <- Participants],
+             [{element(2, Transaction), Store} || {Transaction, [Store | _]} <- Coordinators]};
         {timeout, _} ->
             exit(mnesia_does_not_answer)
+    end.
+
+-spec still(open()) -> open().
+%% Those of them that are still open. What this node coordinates is looked at in its store, which
+%% goes with the transaction.
+still({[], Coordinators}) ->
+    {[], Coordinators};
+still({Participants, Coordinators}) ->
+    {Open, _} = open_transactions(),
+    {[Participant || Participant <- Participants, lists:member(Participant, Open)], Coordinators}.
+
+-spec committing(open()) -> open().
+%% Leaves out what this node coordinates and is over or not being committed. Participants take
+%% part in nothing but the commit.
+committing({Participants, Coordinators}) ->
+    {Participants, [Transaction || Transaction <- Coordinators, may_be_committing(Transaction)]}.
+
+-spec may_be_committing({pid(), Store :: ets:tid()}) -> boolean().
+%% A commit begins by entering the transaction as pending: first with the checkpoints that are
+%% being activated, then in its store, where Mnesia itself looks for it. In between only the
+%% process knows; but it does not wait there for anything. So a process that waits although its
+%% store has no such entry is not committing, and whatever it commits later is retained. (In this
+%% order: a store without the entry now had none when the process was seen waiting.)
+may_be_committing({Process, Store}) ->
+    Waits = process_info(Process, status) =:= {status, waiting},
+    case judge(Store) of
+        over -> false;
+        committing -> true;
+        open -> not Waits
+    end.
+
+-spec judge(Store :: ets:tid()) -> open | committing | over.
+judge(Store) ->
+    try ets:member(Store, pending) of
+        true -> committing;
+        false -> open
+    catch
+        error:badarg -> over
     end.
 
 %% ------------------------------------------------------------------
@@ -219,6 +279,15 @@ deactivate_everywhere(Name) ->
 deactivate_on(Nodes, Name) ->
     _ = rpc:multicall(Nodes, mnesia, deactivate_checkpoint, [Name], ?ANSWER),
     ok.
+
+-spec deactivate_stale() -> ok.
+deactivate_stale() ->
+    lists:foreach(
+      fun(Name) ->
+              rabbit_hot_backup_compat:log(
+                warning, "deactivating the checkpoint ~tp that was left behind", [Name]),
+              deactivate_everywhere(Name)
+      end, stale(running_nodes())).
 
 -spec stale([node()]) -> [name()].
 stale(Nodes) ->

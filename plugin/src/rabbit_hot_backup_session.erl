@@ -42,13 +42,21 @@
 %% most.
 -define(MOST_UNREAD, 1000).
 
-%% A run that feeds the stream.
+%% A process that works for the session: the run that feeds the stream, for one.
 -record(run, {pid :: pid(), monitor :: reference()}).
+
+-type phase() ::
+        greeting
+      | {greeted, #run{}, [rabbit_hot_backup_protocol:version()],
+         rabbit_hot_backup_protocol:details()}
+      | open
+      | {parting, rabbit_hot_backup_protocol:error()}.
+%% `greeted`: the engine has said hello; the process finds out what there is to say of the node.
 
 -record(state, {carrier :: rabbit_hot_backup_carrier:carrier(),
                 writer :: rabbit_hot_backup_writer:writer(),
                 manager :: {pid(), reference()} | undefined,
-                phase = greeting :: greeting | open | {parting, rabbit_hot_backup_protocol:error()},
+                phase = greeting :: phase(),
                 %% Requests of the engine.
                 requests = rabbit_hot_backup_requests:new() ::
                     rabbit_hot_backup_requests:requests(),
@@ -145,6 +153,9 @@ handle_info({timeout, Timer, What}, State) when is_reference(Timer) ->
     noreply(fun() -> timeout(What, Timer, State) end, State);
 handle_info({'DOWN', Monitor, process, _, _}, #state{manager = {_, Monitor}} = State) ->
     {stop, shutdown, State};
+handle_info({'DOWN', Monitor, process, _, Reason},
+            #state{phase = {greeted, #run{monitor = Monitor}, _, _}} = State) ->
+    noreply(fun() -> greet(Reason, State) end, State);
 handle_info({'DOWN', Monitor, process, _, Reason}, #state{run = #run{monitor = Monitor}} = State) ->
     noreply(fun() -> ran(Reason, State) end, State);
 handle_info({'DOWN', Monitor, process, _, Reason} = Message, #state{requests = Requests} = State) ->
@@ -165,6 +176,7 @@ handle_info(Message, State) ->
 %% A program that misbehaved is killed. One that may go gets time to clean up.
 terminate(Reason, #state{carrier = Carrier} = State) ->
     _ = stop_run(State),
+    _ = [exit(Pid, kill) || {greeted, #run{pid = Pid}, _, _} <- [State#state.phase]],
     ok = rabbit_hot_backup_requests:stop(State#state.requests),
     How = case Reason of
               {shutdown, #{code := _}} -> kill;
@@ -251,18 +263,12 @@ unread() ->
 
 -spec message(rabbit_hot_backup_protocol:incoming(), #state{}) -> #state{}.
 message({hello, Versions, Info}, #state{phase = greeting} = State) ->
-    Hello = {hello, rabbit_hot_backup_protocol:versions(), rabbit_hot_backup_describe:info()},
-    Greeted = send(Hello, State),
-    case rabbit_hot_backup_protocol:agree(Versions) of
-        {ok, _} ->
-            announce(Info, State),
-            heard(Greeted#state{phase = open});
-        {error, Error} ->
-            Greeted#state{phase = {parting, Error}}
-    end;
+    %% The metadata store is asked, which may be busy.
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({info, rabbit_hot_backup_describe:info()}) end),
+    State#state{phase = {greeted, #run{pid = Pid, monitor = Monitor}, Versions, Info}};
 message(_, #state{phase = {parting, _}} = State) ->
     State;
-message(Message, #state{phase = Phase}) when Phase =:= greeting; element(1, Message) =:= hello ->
+message(Message, #state{phase = Phase}) when Phase =/= open; element(1, Message) =:= hello ->
     end_session(failed, "the program sent a ~ts when the protocol does not have it",
                 [element(1, Message)]);
 message({ack, Stream, Sequence}, State) ->
@@ -279,6 +285,19 @@ message({notice, progress, Details}, State) ->
     progressed(Details, alive(State));
 message({notice, _, _}, State) ->
     alive(State).
+
+-spec greet({info, rabbit_hot_backup_protocol:details()} | term(), #state{}) -> #state{}.
+greet({info, Ours}, #state{phase = {greeted, _, Versions, Theirs}} = State) ->
+    Greeted = send({hello, rabbit_hot_backup_protocol:versions(), Ours}, State),
+    case rabbit_hot_backup_protocol:agree(Versions) of
+        {ok, _} ->
+            announce(Theirs, State),
+            heard(Greeted#state{phase = open});
+        {error, Error} ->
+            Greeted#state{phase = {parting, Error}}
+    end;
+greet(Reason, _) ->
+    end_session(failed, "the plugin could not describe its node: ~tp", [Reason]).
 
 -spec announce(rabbit_hot_backup_protocol:details(), #state{}) -> ok.
 announce(Info, #state{manager = {Manager, _}}) ->
@@ -511,6 +530,7 @@ watch(#state{clock = Clock} = State) ->
 %% What the engine may be silent about now, and how long. It is its turn whenever we do nothing
 %% that it waits for.
 patience(#state{phase = greeting}) -> {greeting, ?GREETING};
+patience(#state{phase = {greeted, _, _, _}}) -> {greeted, ?GREETING};
 patience(#state{phase = {parting, _}}) -> {parting, ?PARTING};
 patience(#state{requests = Requests} = State) ->
     case rabbit_hot_backup_requests:is_busy(Requests) of
@@ -558,6 +578,11 @@ silent(greeting, Milliseconds, _) ->
                   failed, "the program did not say hello within ~b s", [Milliseconds div 1000],
                   "Check that the setting `executable` of rabbitmq_hot_backup names the program "
                   "rabbitmq-hot-backup."));
+silent(greeted, Milliseconds, _) ->
+    end_session(rabbit_hot_backup_protocol:error(
+                  failed, "the plugin could not describe its node within ~b s",
+                  [Milliseconds div 1000],
+                  "Check that RabbitMQ's metadata store answers on this node."));
 silent(streaming, Milliseconds, _) ->
     stalled("nothing was acknowledged for ~b s", Milliseconds);
 silent(_, Milliseconds, _) ->

@@ -20,6 +20,7 @@ ExitCode create_command(const Arguments& arguments, Output& output) {
     node.node = arguments.node;
     node.long_names = arguments.long_names;
     node.cookie = erlang::find_cookie(arguments.cookie_file);
+    node.interrupt = throw_if_interrupted;
     Broker broker(std::make_unique<erlang::NodeChannel>(node), throw_if_interrupted);
 
     const auto result = back_up(broker, posix_file_system(), {arguments.repository, std::nullopt},

@@ -40,7 +40,8 @@ set(Settings) ->
 stop_plugin(Supervisor) ->
     Monitor = monitor(process, Supervisor),
     exit(Supervisor, shutdown),
-    receive {'DOWN', Monitor, _, _, _} -> ok end.
+    receive {'DOWN', Monitor, _, _, _} -> ok
+    after 60000 -> error(the_plugin_does_not_stop) end.
 
 %% ------------------------------------------------------------------
 %% Mnesia
@@ -65,9 +66,8 @@ checkpoints() ->
 
 temp_dir() ->
     Parent = os:getenv("TMPDIR", "/tmp"),
-    Unique = io_lib:format("hot-backup-test-~s-~b",
-                           [os:getpid(), erlang:unique_integer([positive])]),
-    Directory = filename:join(Parent, lists:flatten(Unique)),
+    Random = string:lowercase(binary_to_list(binary:encode_hex(crypto:strong_rand_bytes(8)))),
+    Directory = filename:join(Parent, "hot-backup-test-" ++ Random),
     ok = file:make_dir(Directory),
     Directory.
 

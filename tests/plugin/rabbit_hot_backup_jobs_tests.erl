@@ -11,6 +11,9 @@ jobs_test_() ->
       fun only_one_job_at_a_time/0,
       fun a_job_ends_with_its_session/0,
       fun a_request_that_is_refused_has_failed/0,
+      fun a_request_that_does_not_begin_has_failed/0,
+      fun a_job_that_is_begun_in_time_goes_on/0,
+      fun a_job_that_could_not_begin_can_be_ended/0,
       fun others_cannot_touch_a_job/0,
       fun history_is_bounded/0]}.
 
@@ -29,7 +32,7 @@ a_job_from_begin_to_end() ->
 
 a_requested_job_belongs_to_its_session() ->
     Session = session(),
-    {ok, Id} = rabbit_hot_backup_jobs:request(Session, <<"/r">>),
+    {ok, Id} = rabbit_hot_backup_jobs:request(Session, <<"/r">>, 10000),
     ?assertMatch(#{state := requested}, rabbit_hot_backup_jobs:current()),
     ?assertMatch({error, #{code := mismatch}},
                  rabbit_hot_backup_jobs:begin_job(self(), (backup())#{job => Id})),
@@ -43,7 +46,8 @@ only_one_job_at_a_time() ->
     {error, #{code := busy, message := Message}} =
         rabbit_hot_backup_jobs:begin_job(session(), backup()),
     ?assertMatch({match, _}, re:run(Message, "^another backup is running since 2.*Z \\(job 1\\)$")),
-    ?assertMatch({error, #{code := busy}}, rabbit_hot_backup_jobs:request(session(), <<"/r">>)).
+    ?assertMatch({error, #{code := busy}},
+                 rabbit_hot_backup_jobs:request(session(), <<"/r">>, 10000)).
 
 a_job_ends_with_its_session() ->
     Session = session(),
@@ -55,11 +59,35 @@ a_job_ends_with_its_session() ->
     {ok, _} = rabbit_hot_backup_jobs:begin_job(self(), backup()).
 
 a_request_that_is_refused_has_failed() ->
-    {ok, Id} = rabbit_hot_backup_jobs:request(self(), <<"/r">>),
+    {ok, Id} = rabbit_hot_backup_jobs:request(self(), <<"/r">>, 10000),
     Error = rabbit_hot_backup_protocol:error(failed, "no"),
     ok = rabbit_hot_backup_jobs:fail(Id, Error),
     ?assertMatch([#{id := Id, state := failed, error := Error}], rabbit_hot_backup_jobs:history()),
     ok = rabbit_hot_backup_jobs:fail(Id, Error).
+
+a_request_that_does_not_begin_has_failed() ->
+    {ok, Id} = rabbit_hot_backup_jobs:request(self(), <<"/r">>, 20),
+    hot_backup_harness:eventually(fun() -> rabbit_hot_backup_jobs:current() =:= none end),
+    ?assertMatch([#{id := Id, state := failed, error := #{code := stalled}}],
+                 rabbit_hot_backup_jobs:history()),
+    ?assertMatch({error, #{code := mismatch}},
+                 rabbit_hot_backup_jobs:begin_job(self(), (backup())#{job => Id})).
+
+a_job_that_is_begun_in_time_goes_on() ->
+    {ok, Id} = rabbit_hot_backup_jobs:request(self(), <<"/r">>, 50),
+    {ok, Id} = rabbit_hot_backup_jobs:begin_job(self(), (backup())#{job => Id}),
+    receive after 100 -> ok end,
+    ?assertMatch(#{id := Id, state := running}, rabbit_hot_backup_jobs:current()).
+
+%% The engine was given the job, and its job_begin was lost or refused.
+a_job_that_could_not_begin_can_be_ended() ->
+    {ok, Id} = rabbit_hot_backup_jobs:request(self(), <<"/r">>, 10000),
+    Error = rabbit_hot_backup_protocol:error(failed, "no room"),
+    ?assertMatch({error, #{code := mismatch}},
+                 rabbit_hot_backup_jobs:end_job(session(), Id, failed, #{error => Error})),
+    ok = rabbit_hot_backup_jobs:end_job(self(), Id, failed, #{error => Error}),
+    ?assertEqual(none, rabbit_hot_backup_jobs:current()),
+    ?assertMatch([#{id := Id, state := failed, error := Error}], rabbit_hot_backup_jobs:history()).
 
 others_cannot_touch_a_job() ->
     {ok, Id} = rabbit_hot_backup_jobs:begin_job(self(), backup()),

@@ -26,8 +26,11 @@ metadata_test_() ->
                    {"a whole checkpoint", fun a_checkpoint_is_streamed/0},
                    {"consistent under writers", fun snapshots_are_consistent/0},
                    {"transactions in flight", fun commits_in_flight_are_seen_whole/0},
+                   {"idle transactions", fun an_idle_transaction_holds_nothing_up/0},
+                   {"in memory here", fun a_table_in_memory_is_read_from_there/0},
                    {"the window holds", fun nothing_grows_while_nobody_acknowledges/0},
                    {"long batches", fun batches_are_split_between_items/0},
+                   {"huge batches", fun a_batch_is_never_encoded_as_a_whole/0},
                    {"single items", fun single_items_are_collected/0},
                    {"one checkpoint a session", fun a_session_has_one_checkpoint/0},
                    {"no checkpoint", fun nothing_streams_without_a_checkpoint/0},
@@ -50,14 +53,17 @@ create_tables() ->
                            {own_content, [{local_content, true}]}]],
     {atomic, ok} = mnesia:create_table(big, [{disc_only_copies, [node()]}]),
     {atomic, ok} = mnesia:create_table(tracked_connection, [{ram_copies, [node()]}]),
+    %% As on a RAM node.
+    {atomic, ok} = mnesia:create_table(rabbit_runtime_parameters, [{ram_copies, [node()]}]),
     ok.
 
 %% ------------------------------------------------------------------
 
 tables_are_chosen() ->
     {Tables, Skipped} = rabbit_hot_backup_metadata:tables(),
-    ?assertEqual([schema, rabbit_vhost, rabbit_user, rabbit_durable_queue, rabbit_durable_route,
-                  big, rabbit_delayed_message], Tables),
+    ?assertEqual([schema, rabbit_vhost, rabbit_user, rabbit_runtime_parameters,
+                  rabbit_durable_queue, rabbit_durable_route, big, rabbit_delayed_message],
+                 Tables),
     Reasons = maps:from_list([{Table, Reason} || #{table := Table, reason := Reason} <- Skipped]),
     ?assertMatch(#{<<"own_content">> := _, <<"rabbit_node_maintenance_states">> := _,
                    <<"rabbit_user_permission">> := <<"the node has no such table">>}, Reasons),
@@ -129,16 +135,21 @@ commits_in_flight_are_seen_whole() ->
     Padding = binary:copy(<<"x">>, 1000),
     [ok = write_agreeing(Key, 0, Padding) || Key <- lists:seq(1, Keys)],
     Writer = spawn_link(fun() -> rand:seed(exsss, 4), writer(Keys, Padding) end),
-    [commit_is_seen_whole(Writer, Stream) || Stream <- lists:seq(1, 40)],
+    InFlight = [Stream || Stream <- lists:seq(1, 40), commit_is_seen_whole(Writer, Stream)],
+    %% Or this test has shown nothing.
+    ?assert(length(InFlight) >= 3),
     unlink(Writer),
     exit(Writer, kill),
     [ok = delete_agreeing(Key) || Key <- lists:seq(1, Keys)],
     ok.
 
+%% Tells whether a commit was in flight.
 commit_is_seen_whole(Writer, Stream) ->
     receive after rand:uniform(5) -> ok end,
     Session = attach(),
     true = erlang:suspend_process(Writer),
+    {current_stacktrace, Stack} = process_info(Writer, current_stacktrace),
+    InFlight = [found || {mnesia_tm, multi_commit, _, _} <- Stack] =/= [],
     Session ! {request, 1, 20000, checkpoint_begin, #{}},
     %% Without a commit in flight the answer comes although the writer stands still.
     Resumed = receive
@@ -155,7 +166,46 @@ commit_is_seen_whole(Writer, Stream) ->
     {Items, _} = stream(Session, Stream, fun() -> ok end, Next, Half),
     {ok, _} = ask(Session, checkpoint_end),
     end_session(Session),
-    consistent(Items).
+    _ = consistent(Items),
+    InFlight.
+
+%% A transaction that sits in its fun has written nothing yet, and what it writes is retained.
+an_idle_transaction_holds_nothing_up() ->
+    fill(rabbit_user, 10, 10),
+    Before = lists:sort(content(rabbit_user)),
+    Test = self(),
+    {Writer, Monitor} =
+        spawn_monitor(fun() ->
+                              {atomic, ok} = mnesia:transaction(fun() ->
+                                  ok = mnesia:write({rabbit_user, 1, changed}),
+                                  Test ! {self(), inside},
+                                  receive go_on -> ok end,
+                                  mnesia:write({rabbit_user, 2, changed})
+                              end)
+                      end),
+    receive {Writer, inside} -> ok after 10000 -> error(no_transaction) end,
+    Session = attach(),
+    Session ! {request, 1, 10000, checkpoint_begin, #{}},
+    receive {reply, 1, ok, _} -> ok after 3000 -> error(held_up) end,
+    Writer ! go_on,
+    receive {'DOWN', Monitor, _, _, normal} -> ok after 10000 -> error(not_committed) end,
+    ?assertNotEqual(Before, lists:sort(content(rabbit_user))),
+    {Items, _} = stream(Session, 2),
+    {ok, _} = ask(Session, checkpoint_end),
+    ?assertEqual(Before, lists:sort(maps:get(rabbit_user, replay(Items)))),
+    {atomic, ok} = mnesia:clear_table(rabbit_user).
+
+a_table_in_memory_is_read_from_there() ->
+    fill(rabbit_runtime_parameters, 100, 10),
+    Session = attach(),
+    {ok, _} = ask(Session, checkpoint_begin),
+    %% It is a checkpoint: what comes later is not in it.
+    ok = mnesia:dirty_write({rabbit_runtime_parameters, 1, later}),
+    {Items, _} = stream(Session, 1),
+    {ok, _} = ask(Session, checkpoint_end),
+    Records = maps:get(rabbit_runtime_parameters, replay(Items)),
+    ?assertEqual(100, length(Records)),
+    ?assertNot(lists:member({rabbit_runtime_parameters, 1, later}, Records)).
 
 %% Up to the first records of one of the tables.
 half(Session, Stream, Next, Lists) ->
@@ -216,6 +266,9 @@ slow_reader(Session, Next, Bytes) ->
     ?assert(Outstanding =< ?WINDOW orelse length(Messages) =:= 1),
     {memory, Memory} = process_info(Session, memory),
     ?assert(Memory < 4 * ?WINDOW),
+    %% The payloads that it holds are not in its memory.
+    {binary, Binaries} = process_info(Session, binary),
+    ?assert(lists:sum([Size || {_, Size, _} <- lists:ukeysort(1, Binaries)]) < 4 * ?WINDOW),
     receive
         {data, 1, Next, Payload} ->
             Session ! {ack, 1, Next},
@@ -237,6 +290,25 @@ batches_are_split_between_items() ->
     ?assertEqual(Items, lists:append([binary_to_term(Payload) || {Payload, _} <- Payloads])),
     ?assertEqual(length(Items), lists:sum([Count || {_, Count} <- Payloads])),
     [?assert(byte_size(Payload) =< ?WINDOW orelse Count =:= 1) || {Payload, Count} <- Payloads].
+
+%% 500 records that all hold the same large binary, which is encoded 500 times.
+a_batch_is_never_encoded_as_a_whole() ->
+    Large = binary:copy(<<"x">>, 400000),
+    Items = [{table, N, Large} || N <- lists:seq(1, 500)],
+    garbage_collect(),
+    Before = erlang:memory(binary),
+    Watcher = spawn_link(fun() -> process_flag(priority, high), highest(0) end),
+    Sink = rabbit_hot_backup_metadata:sink(fun(_) -> garbage_collect(), ok end),
+    {ok, _} = rabbit_hot_backup_metadata:write(Sink, Items),
+    Watcher ! {tell, self()},
+    receive {highest, Highest} -> ?assert(Highest - Before < 32 * ?WINDOW) end.
+
+highest(Highest) ->
+    receive
+        {tell, Test} -> Test ! {highest, Highest}
+    after 1 ->
+            highest(max(Highest, erlang:memory(binary)))
+    end.
 
 %% As Khepri's export comes.
 single_items_are_collected() ->

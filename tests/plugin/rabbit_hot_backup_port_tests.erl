@@ -211,7 +211,7 @@ with_program(Directory, Script, Test) ->
     Program = program(Directory, Script),
     true = os:putenv("HOT_BACKUP_TEST_DIRECTORY", Directory),
     with_executable(Program, fun(Supervisor) -> Test(Supervisor) end),
-    eventually(fun() -> program_pids(Directory) =:= [] end, 1000).
+    eventually(fun() -> program_pids(Directory) =:= [] end).
 
 with_executable(Executable, Test) ->
     with_settings(#{executable => Executable}, Test).

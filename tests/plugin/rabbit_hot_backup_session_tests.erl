@@ -18,6 +18,11 @@ session_test_() ->
                   {"wrong arguments", fun wrong_arguments_are_refused/0},
                   {"in order", fun requests_are_answered_in_order/0},
                   {"too late", fun requests_that_are_too_late_are_dropped/0},
+                  {"never too late", fun ends_are_never_too_late/0},
+                  {"late ones do not count", fun late_requests_do_not_count/0},
+                  {"held up", fun a_node_that_cannot_be_described_holds_nothing_up/0},
+                  {"our own messages", fun only_the_engine_can_flood/0},
+                  {"no session", fun a_session_that_cannot_start_is_an_error/0},
                   {"the same number", fun request_numbers_are_unique/0},
                   {"too many", fun open_requests_are_bounded/0},
                   {"no message", fun what_is_no_message_ends_the_session/0},
@@ -69,7 +74,7 @@ unknown_operations_are_refused() ->
 
 wrong_arguments_are_refused() ->
     Session = attach(),
-    [?assertMatch({error, #{code := unsupported}}, ask(Session, Operation, Arguments))
+    [?assertMatch({error, #{code := failed}}, ask(Session, Operation, Arguments))
      || {Operation, Arguments} <- [{job_begin, #{}},
                                    {job_begin, #{kind => restore, repository => <<"/r">>}},
                                    {job_begin, #{kind => backup, repository => "/r"}},
@@ -95,12 +100,94 @@ requests_are_answered_in_order() ->
 requests_that_are_too_late_are_dropped() ->
     Session = attach(),
     ok = sys:suspend(rabbit_hot_backup_checkpoints),
-    Session ! {request, 1, 100, checkpoint_end, #{}},
+    Session ! {request, 1, 10000, checkpoint_end, #{}},
     Session ! {request, 2, 10, defragment, #{}},
     Session ! {request, 3, 10000, defragment, #{}},
-    ?assertMatch({reply, 3, error, _}, expect(reply)),
+    receive after 50 -> ok end,
     ok = sys:resume(rabbit_hot_backup_checkpoints),
+    ?assertMatch({reply, 1, ok, _}, expect(reply)),
+    ?assertMatch({reply, 3, error, _}, expect(reply)),
     receive {reply, Id, _, _} -> error({late, Id}) after 100 -> ok end.
+
+%% What they end would stay for ever.
+ends_are_never_too_late() ->
+    Session = attach(),
+    {ok, #{job := Job}} = ask(Session, job_begin, #{kind => backup, repository => <<"/r">>}),
+    ok = sys:suspend(rabbit_hot_backup_checkpoints),
+    Session ! {request, 1, 10, checkpoint_end, #{}},
+    Session ! {request, 2, 10, job_end, #{job => Job, outcome => done, backup => <<"B">>,
+                                          bytes => 1}},
+    receive after 50 -> ok end,
+    ok = sys:resume(rabbit_hot_backup_checkpoints),
+    ?assertMatch({reply, 1, ok, _}, expect(reply)),
+    ?assertMatch({reply, 2, ok, _}, expect(reply)),
+    ?assertMatch([#{id := Job, state := done}], rabbit_hot_backup:history()).
+
+%% Nobody waits for them any more: they are not open.
+late_requests_do_not_count() ->
+    Session = attach(),
+    ok = sys:suspend(rabbit_hot_backup_checkpoints),
+    Session ! {request, 1, 10000, checkpoint_end, #{}},
+    [begin
+         [Session ! {request, 100 * Round + N, 1, defragment, #{}} || N <- lists:seq(1, 60)],
+         receive after 20 -> ok end
+     end || Round <- [1, 2, 3]],
+    ok = sys:resume(rabbit_hot_backup_checkpoints),
+    ?assertMatch({reply, 1, ok, _}, expect(reply)),
+    ?assertMatch({error, #{code := unsupported}}, ask(Session, defragment)).
+
+%% A store that does not answer, while the plugin finds out what to say in its hello.
+a_node_that_cannot_be_described_holds_nothing_up() ->
+    {ok, Session} = rabbit_hot_backup_session:attach(self()),
+    %% The name of the cluster is asked of this module.
+    Held = blocking_module(rabbit_nodes, cluster_name),
+    Monitor = monitor(process, Session),
+    Session ! hello(),
+    receive {asked, Asked} -> ok after 10000 -> error(not_asked) end,
+    {status, _, _, _} = sys:get_status(Session, 1000),
+    exit(Session, shutdown),
+    receive {'DOWN', Monitor, _, _, _} -> ok after 10000 -> error(the_session_goes_on) end,
+    eventually(fun() -> not is_process_alive(Asked) end),
+    unload(Held).
+
+%% Loads a module whose function tells the test that it was called and never returns.
+blocking_module(Module, Function) ->
+    true = register(held_up_test, self()),
+    Line = 1,
+    Send = {op, Line, '!', {atom, Line, held_up_test},
+            {tuple, Line, [{atom, Line, asked}, {call, Line, {atom, Line, self}, []}]}},
+    Wait = {'receive', Line, [{clause, Line, [{atom, Line, never}], [], [{atom, Line, ok}]}]},
+    {ok, Module, Code} = compile:forms(
+                           [{attribute, Line, module, Module},
+                            {attribute, Line, export, [{Function, 0}]},
+                            {function, Line, Function, 0, [{clause, Line, [], [], [Send, Wait]}]}]),
+    {module, Module} = code:load_binary(Module, "none", Code),
+    Module.
+
+unload(Module) ->
+    true = unregister(held_up_test),
+    true = code:delete(Module),
+    _ = code:purge(Module),
+    ok.
+
+%% What the plugin itself hands over may queue up in the session: an export of Khepri does.
+only_the_engine_can_flood() ->
+    Session = attach(),
+    ok = sys:suspend(Session),
+    [gen_server:cast(Session, {hand_over, self(), complete}) || _ <- lists:seq(1, 1500)],
+    Session ! {request, 1, 10000, defragment, #{}},
+    [gen_server:cast(Session, {hand_over, self(), complete}) || _ <- lists:seq(1, 1500)],
+    ok = sys:resume(Session),
+    ?assertMatch({reply, 1, error, #{code := unsupported}}, expect(reply)),
+    Monitor = monitor(process, Session),
+    ok = sys:suspend(Session),
+    [Session ! {notice, weather, #{}} || _ <- lists:seq(1, 1500)],
+    ok = sys:resume(Session),
+    ?assertMatch(#{message := <<"the program sends more than can be read">>}, ended(Monitor)).
+
+a_session_that_cannot_start_is_an_error() ->
+    ?assertMatch({error, #{code := failed}},
+                 rabbit_hot_backup_session_sup:start_session(#{target => nonsense})).
 
 request_numbers_are_unique() ->
     Session = attach(),
@@ -136,11 +223,12 @@ a_job_goes_through_its_states() ->
     Other = spawn_attached(),
     ?assertMatch({error, #{code := busy}}, asked_by(Other)),
     {ok, #{}} = ask(Session, job_end, #{job => Job, outcome => failed, bytes => 5,
-                                        error => #{code => failed, message => <<"no room">>,
+                                        error => #{code => stalled, message => <<"no room">>,
                                                    hint => <<"Make some.">>}}),
     ?assertMatch(#{job := none}, rabbit_hot_backup:status()),
     ?assertMatch([#{state := failed, bytes := 5,
-                    error := #{message := <<"no room">>, hint := <<"Make some.">>}}],
+                    error := #{code := stalled, message := <<"no room">>,
+                               hint := <<"Make some.">>}}],
                  rabbit_hot_backup:history()).
 
 %% Another engine, which asks for the job slot.
