@@ -217,7 +217,7 @@ open_transactions() ->
     case mnesia_tm:get_info(?ANSWER) of
         {info, Participants, Coordinators} ->
             {[element(2, Participant) || Participant <- Participants],
-             [{element(2, Transaction), Store} || {Transaction, [Store | _]} <- Coordinators]};
+             [{Process, Store} || {{tid, _, Process}, [Store | _]} <- Coordinators]};
         {timeout, _} ->
             exit(mnesia_does_not_answer)
     end.

@@ -34,8 +34,6 @@
 %% A longer batch is split between items.
 -define(LONGEST_PAYLOAD, 1024 * 1024).
 
--define(ENCODING, [{minor_version, 2}]).
-
 -record(sink, {hand_over :: hand_over(),
                batch = [] :: [[term()]],  % newest first
                items = 0 :: non_neg_integer(),
@@ -118,7 +116,7 @@ write(#sink{batch = Batch, items = Count, bytes = Bytes} = Sink, Items) ->
             hand_over(Collected);
         false ->
             %% Only small calls are measured here: a full batch is, as a whole, when it is cut.
-            case Bytes + external_size(Items) of
+            case Bytes + erlang:external_size(Items) of
                 Size when Size >= ?BATCH_BYTES -> hand_over(Collected);
                 Size -> {ok, Collected#sink{bytes = Size}}
             end
@@ -155,9 +153,9 @@ hand_over(#sink{batch = Batch, items = Count, hand_over = HandOver} = Sink) ->
 hand_over([], 0, _) ->
     ok;
 hand_over(Items, Count, HandOver) ->
-    case Count > 1 andalso external_size(Items) > ?LONGEST_PAYLOAD of
+    case Count > 1 andalso erlang:external_size(Items) > ?LONGEST_PAYLOAD of
         false ->
-            HandOver({payload, term_to_binary(Items, ?ENCODING), Count});
+            HandOver({payload, term_to_binary(Items, [{minor_version, 2}]), Count});
         true ->
             {First, Second} = lists:split(Count div 2, Items),
             case hand_over(First, Count div 2, HandOver) of
@@ -165,8 +163,3 @@ hand_over(Items, Count, HandOver) ->
                 {error, Reason} -> {error, Reason}
             end
     end.
-
--spec external_size([term()]) -> non_neg_integer().
-%% No encoding is longer than this.
-external_size(Items) ->
-    erlang:external_size(Items, ?ENCODING).

@@ -74,12 +74,14 @@ temp_dir() ->
 remove(Directory) ->
     ok = file:del_dir_r(Directory).
 
-%% A program for the plugin to start: a shell script that can say `hello` as an engine does.
+%% A program for the plugin to start: a shell script that can say `hello` as an engine does, and
+%% wait for the answer.
 program(Directory, Script) ->
     Hello = filename:join(Directory, "hello"),
     ok = file:write_file(Hello, framed(hello())),
     Path = filename:join(Directory, "program"),
-    ok = file:write_file(Path, ["#!/bin/sh\nhello() { cat ", Hello, "; }\n", Script, "\n"]),
+    ok = file:write_file(Path, ["#!/bin/sh\nhello() { cat ", Hello, "; head -c 1 > /dev/null; }\n",
+                               Script, "\n"]),
     ok = file:change_mode(Path, 8#700),
     Path.
 

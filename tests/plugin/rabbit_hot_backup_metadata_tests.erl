@@ -163,6 +163,7 @@ commit_is_seen_whole(Writer, Stream) ->
     {Half, Next} = half(Session, Stream, 0, []),
     _ = [true = erlang:resume_process(Writer) || not Resumed],
     receive after 20 -> ok end,
+    Session ! {ack, Stream, Next - 1},
     {Items, _} = stream(Session, Stream, fun() -> ok end, Next, Half),
     {ok, _} = ask(Session, checkpoint_end),
     end_session(Session),
@@ -205,7 +206,8 @@ a_table_in_memory_is_read_from_there() ->
     {ok, _} = ask(Session, checkpoint_end),
     Records = maps:get(rabbit_runtime_parameters, replay(Items)),
     ?assertEqual(100, length(Records)),
-    ?assertNot(lists:member({rabbit_runtime_parameters, 1, later}, Records)).
+    ?assertNot(lists:member({rabbit_runtime_parameters, 1, later}, Records)),
+    {atomic, ok} = mnesia:clear_table(rabbit_runtime_parameters).
 
 %% Up to the first records of one of the tables.
 half(Session, Stream, Next, Lists) ->

@@ -21,6 +21,7 @@ session_test_() ->
                   {"never too late", fun ends_are_never_too_late/0},
                   {"late ones do not count", fun late_requests_do_not_count/0},
                   {"held up", fun a_node_that_cannot_be_described_holds_nothing_up/0},
+                  {"unwanted export", fun an_export_ends_when_nobody_wants_it/0},
                   {"our own messages", fun only_the_engine_can_flood/0},
                   {"no session", fun a_session_that_cannot_start_is_an_error/0},
                   {"the same number", fun request_numbers_are_unique/0},
@@ -138,37 +139,68 @@ late_requests_do_not_count() ->
 
 %% A store that does not answer, while the plugin finds out what to say in its hello.
 a_node_that_cannot_be_described_holds_nothing_up() ->
+    Standing = stand_in([{rabbit_nodes, ["cluster_name() -> test ! {asked, self()},"
+                                         "                  receive never -> ok end."]}]),
     {ok, Session} = rabbit_hot_backup_session:attach(self()),
-    %% The name of the cluster is asked of this module.
-    Held = blocking_module(rabbit_nodes, cluster_name),
     Monitor = monitor(process, Session),
     Session ! hello(),
-    receive {asked, Asked} -> ok after 10000 -> error(not_asked) end,
+    {asked, Asked} = expect(asked),
     {status, _, _, _} = sys:get_status(Session, 1000),
     exit(Session, shutdown),
     receive {'DOWN', Monitor, _, _, _} -> ok after 10000 -> error(the_session_goes_on) end,
     eventually(fun() -> not is_process_alive(Asked) end),
-    unload(Held).
+    unload(Standing).
 
-%% Loads a module whose function tells the test that it was called and never returns.
-blocking_module(Module, Function) ->
-    true = register(held_up_test, self()),
-    Line = 1,
-    Send = {op, Line, '!', {atom, Line, held_up_test},
-            {tuple, Line, [{atom, Line, asked}, {call, Line, {atom, Line, self}, []}]}},
-    Wait = {'receive', Line, [{clause, Line, [{atom, Line, never}], [], [{atom, Line, ok}]}]},
-    {ok, Module, Code} = compile:forms(
-                           [{attribute, Line, module, Module},
-                            {attribute, Line, export, [{Function, 0}]},
-                            {function, Line, Function, 0, [{clause, Line, [], [], [Send, Wait]}]}]),
-    {module, Module} = code:load_binary(Module, "none", Code),
-    Module.
+%% An export of Khepri runs in a process of the store, which nobody may kill: it must end by itself
+%% when the engine does not want it any more, and when the session is gone.
+an_export_ends_when_nobody_wants_it() ->
+    Standing = stand_in([{rabbit_khepri, ["is_enabled() -> true.", "get_store_id() -> store."]},
+                         {khepri, ["export(_, Module, Sink) ->"
+                                   "    {Store, Monitor} ="
+                                   "        spawn_monitor(fun() -> go_on(Module, Sink) end),"
+                                   "    test ! {store, Store},"
+                                   "    receive {'DOWN', Monitor, _, _, _} -> {error, ended} end.",
+                                   "go_on(Module, Sink) ->"
+                                   "    receive after 1 -> ok end,"
+                                   "    case Module:write(Sink, lists:duplicate(500, item)) of"
+                                   "        {ok, Next} -> go_on(Module, Next);"
+                                   "        {error, _} -> ok"
+                                   "    end."]}]),
+    [begin
+         Session = attach(),
+         {ok, #{store := khepri}} = ask(Session, checkpoint_begin),
+         ?assertMatch({error, #{code := busy}}, ask(Session, checkpoint_begin)),
+         {ok, _} = ask(Session, checkpoint_stream, #{stream => 1}),
+         {store, Store} = expect(store),
+         {data, 1, 0, _} = expect(data),
+         End(Session),
+         eventually(fun() -> not is_process_alive(Store) end)
+     end || End <- [fun(Session) -> {ok, _} = ask(Session, checkpoint_end) end,
+                    fun(Session) -> exit(Session, kill) end]],
+    unload(Standing).
 
-unload(Module) ->
-    true = unregister(held_up_test),
-    true = code:delete(Module),
-    _ = code:purge(Module),
-    ok.
+%% Loads modules that stand in for RabbitMQ's, given by the sources of their functions. They know
+%% this process as `test`.
+stand_in(Modules) ->
+    true = register(test, self()),
+    [begin
+         Forms = [begin
+                      {ok, Tokens, _} = erl_scan:string(Function),
+                      {ok, Form} = erl_parse:parse_form(Tokens),
+                      Form
+                  end || Function <- Functions],
+         {ok, Module, Code} = compile:forms([{attribute, 1, module, Module} | Forms],
+                                            [export_all, nowarn_export_all]),
+         {module, Module} = code:load_binary(Module, "none", Code),
+         Module
+     end || {Module, Functions} <- Modules].
+
+unload(Modules) ->
+    true = unregister(test),
+    [begin
+         true = code:delete(Module),
+         code:purge(Module)
+     end || Module <- Modules].
 
 %% What the plugin itself hands over may queue up in the session: an export of Khepri does.
 only_the_engine_can_flood() ->
