@@ -101,6 +101,14 @@ private:
 
 }  // namespace
 
+std::string chunk_header(std::string_view payload) {
+    std::string header(length_size, '\0');
+    for (std::size_t n = 0; n < length_size; ++n) {
+        header[n] = static_cast<char>((payload.size() >> (8 * (length_size - 1 - n))) & 0xFFU);
+    }
+    return header;
+}
+
 void SnapshotIndex::add(std::string_view payload) {
     Chunk chunk{.first_item = items_, .categories = 0};
     in_chunk(offset_, [&] {

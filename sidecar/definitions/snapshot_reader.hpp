@@ -30,6 +30,9 @@
 
 namespace hot_backup {
 
+// What stands before a chunk's payload in the file: its length.
+std::string chunk_header(std::string_view payload);
+
 // The first pass. Filled with add() while the chunks stream by, or by scan() from the finished
 // file.
 class SnapshotIndex {

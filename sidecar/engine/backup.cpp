@@ -73,14 +73,6 @@ void write_configuration(BackupWriter& writer, const std::vector<ConfigurationFi
     }
 }
 
-std::string big_endian_32(std::size_t value) {
-    std::string bytes(4, '\0');
-    for (std::size_t n = 0; n < 4; ++n) {
-        bytes[n] = static_cast<char>((value >> (8 * (3 - n))) & 0xFFU);
-    }
-    return bytes;
-}
-
 // Takes note of a payload, and so makes sure that it is one. What is wrong here came from the
 // plugin: nothing on a disk is damaged.
 void index_payload(SnapshotIndex& index, std::string_view payload) {
@@ -100,7 +92,7 @@ void write_metadata(BackupWriter& writer, Broker& broker, Summary& summary,
     SnapshotIndex index;
     const auto counts = broker.stream_checkpoint([&](std::string_view payload) {
         index_payload(index, payload);
-        snapshot.append(big_endian_32(payload.size()));
+        snapshot.append(chunk_header(payload));
         snapshot.append(payload);
         progress("metadata", snapshot.size());
     });
