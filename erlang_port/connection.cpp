@@ -261,6 +261,13 @@ void Connection::poll() {
     }
 }
 
+void Connection::idle(std::chrono::milliseconds time) {
+    const auto received = wait(Clock::now() + time, [](const Term&) { return false; });
+    if (received.what == What::closed) {
+        connection_closed();
+    }
+}
+
 Map Connection::receive_stream(std::uint64_t stream, std::chrono::milliseconds stall,
                                const std::function<void(std::string_view payload)>& consume) {
     std::uint64_t messages = 0;

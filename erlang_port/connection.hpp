@@ -66,6 +66,9 @@ public:
     // closed.
     void poll();
 
+    // The same for so long, interrupts included. A closed connection is the same Error.
+    void idle(std::chrono::milliseconds time);
+
     // Receives a stream that a request has started: hands each payload to `consume` and
     // acknowledges it after that returns. Returns the map of stream_end once its `messages` and
     // `bytes` agree with what came. Throws the error of stream_abort, or Error (failed) when

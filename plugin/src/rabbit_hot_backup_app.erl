@@ -12,7 +12,9 @@
 start(_Type, _Arguments) ->
     {ok, Modules} = application:get_key(rabbitmq_hot_backup, modules),
     case code:ensure_modules_loaded(Modules) of
-        ok -> rabbit_hot_backup_sup:start_link();
+        ok ->
+            ok = rabbit_hot_backup_settings:warn(),
+            rabbit_hot_backup_sup:start_link();
         {error, Reasons} -> {error, {modules_not_loaded, Reasons}}
     end.
 

@@ -1,12 +1,13 @@
 %% What carries messages between the plugin and an engine: docs/protocol.md, "Carriers".
 %%
-%% A carrier belongs to the process that opened it. Only send/2 may be called by another process,
-%% and it blocks while the peer does not read: see rabbit_hot_backup_writer.
+%% A carrier belongs to the process that opened it (rabbit_hot_backup_holder): what the peer sends
+%% arrives there, and with its end the connection ends. Others may use it too. send/2 blocks while
+%% the peer does not read: see rabbit_hot_backup_writer.
 -module(rabbit_hot_backup_carrier).
 
--export([open/1, received/2, send/2, close/2]).
+-export([open/1, received/2, send/2, prepare/2, send_at_once/2, close/2]).
 
--export_type([carrier/0, target/0]).
+-export_type([carrier/0, target/0, prepared/0]).
 
 -type target() :: {stdio, Executable :: file:filename()} | {distribution, pid()}.
 
@@ -18,6 +19,9 @@
 -record(distribution, {pid :: pid(), monitor :: reference()}).
 
 -opaque carrier() :: #stdio{} | #distribution{}.
+
+-opaque prepared() :: iodata() | rabbit_hot_backup_protocol:message().
+%% A message as its carrier takes it.
 
 %% How long a program that has read the end of its input may take to leave. It removes what it had
 %% not published.
@@ -78,8 +82,8 @@ received(Message, #distribution{} = Distribution) ->
 
 -spec send(carrier(), rabbit_hot_backup_protocol:message()) -> ok.
 %% That the peer is gone is no failure of the sender: whoever opened the carrier hears of it.
-send(#stdio{port = Port}, Message) ->
-    try erlang:port_command(Port, rabbit_hot_backup_protocol:frame(Message)) of
+send(#stdio{port = Port} = Stdio, Message) ->
+    try erlang:port_command(Port, prepare(Message, Stdio)) of
         true -> ok
     catch
         error:badarg -> ok
@@ -88,8 +92,24 @@ send(#distribution{pid = Pid}, Message) ->
     _ = erlang:send(Pid, Message, [noconnect]),
     ok.
 
+-spec prepare(rabbit_hot_backup_protocol:message(), carrier()) -> prepared().
+prepare(Message, #stdio{}) -> rabbit_hot_backup_protocol:frame(Message);
+prepare(Message, #distribution{}) -> Message.
+
+-spec send_at_once(prepared(), carrier()) -> boolean().
+%% Never suspends the caller: tells whether the message is on its way.
+send_at_once(Bytes, #stdio{port = Port}) ->
+    try
+        erlang:port_command(Port, Bytes, [nosuspend])
+    catch
+        error:badarg -> false
+    end;
+send_at_once(Message, #distribution{pid = Pid}) ->
+    erlang:send(Pid, Message, [nosuspend, noconnect]) =:= ok.
+
 -spec close(carrier(), leave | kill) -> ok.
-%% Ends the connection; when this returns the program is gone. `leave` gives it time to clean up.
+%% Ends the connection, by whichever process; when this returns the program is gone. `leave` gives
+%% it time to clean up.
 close(#stdio{process = undefined} = Stdio, _) ->
     close_port(Stdio);
 close(#stdio{process = Process} = Stdio, leave) ->
@@ -101,8 +121,7 @@ close(#stdio{process = Process} = Stdio, leave) ->
 close(#stdio{process = Process} = Stdio, kill) ->
     rabbit_hot_backup_os_process:kill(Process),
     close_port(Stdio);
-close(#distribution{pid = Pid, monitor = Monitor}, _) ->
-    erlang:demonitor(Monitor, [flush]),
+close(#distribution{pid = Pid}, _) ->
     %% A hidden node is one tool's own connection; to cut off a member of the cluster is not our
     %% business.
     case lists:member(node(Pid), nodes(hidden)) of

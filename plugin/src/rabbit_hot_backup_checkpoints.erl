@@ -19,8 +19,10 @@
 
 -type activated() :: #{name := name(),
                        instant := integer(),
-                       activation_us := non_neg_integer()}.
+                       activation_us := non_neg_integer(),
+                       baseline => rabbit_hot_backup_baseline:baseline()}.
 %% `instant` is Unix time in microseconds: whatever was committed before it is in the checkpoint.
+%% `baseline` tells whether something was committed since, and is there when activate/2 returns.
 
 -type open() :: {Participants :: [Transaction :: term()],
                  Coordinators :: [{pid(), Store :: ets:tid()}]}.
@@ -48,18 +50,28 @@ start_link() ->
           {ok, activated()} | {error, rabbit_hot_backup_protocol:error()}.
 %% An owner has one checkpoint at a time. It is deactivated at the latest when the owner ends.
 %%
-%% It may be read as soon as this returns: see settle/1.
+%% It may be read as soon as this returns: see settle/1. All of it is in the node's files then.
 activate(Owner, Tables) ->
+    Commits = rabbit_hot_backup_baseline:commits(),
     case gen_server:call(?MODULE, {activate, Owner, Tables}, ?ACTIVATION) of
         {ok, Activated} ->
-            case settle(open_transactions()) of
-                ok -> {ok, Activated};
+            case settled_and_flushed(Commits) of
+                {ok, Baseline} -> {ok, Activated#{baseline => Baseline}};
                 {error, Error} ->
                     ok = deactivate(Owner),
                     {error, Error}
             end;
         {error, Error} ->
             {error, Error}
+    end.
+
+-spec settled_and_flushed(rabbit_hot_backup_baseline:commits()) ->
+          {ok, rabbit_hot_backup_baseline:baseline()}
+        | {error, rabbit_hot_backup_protocol:error()}.
+settled_and_flushed(Commits) ->
+    case settle(open_transactions()) of
+        ok -> rabbit_hot_backup_baseline:flush(Commits);
+        {error, Error} -> {error, Error}
     end.
 
 -spec deactivate(Owner :: pid()) -> ok.

@@ -9,11 +9,14 @@
 -export([log/3]).
 -export([rabbitmq_version/0, cluster_name/0, data_dir/0, plugins/0, plugin_version/0]).
 -export([metadata_store/0, khepri_export/2]).
--export([configuration_files/0, path/1]).
+-export([configuration_files/0, directories/0, node_files/0, path/1]).
+-export([ra_directories/0, stream_offsets/0]).
 
--export_type([configuration_file/0]).
+-export_type([configuration_file/0, place/0, queue/0]).
 
 -type configuration_file() :: {Role :: binary(), Path :: file:filename_all()}.
+-type place() :: #{role := binary(), path := binary()}.
+-type queue() :: {VHost :: binary(), Name :: binary()}.
 
 -spec log(logger:level(), io:format(), [term()]) -> ok.
 %% Into the broker's own log. rabbit_log changed over the releases; the domain makes `logger` do
@@ -53,6 +56,67 @@ data_dir() ->
                     false -> mnesia:system_info(directory)
                 end,
     path(Directory).
+
+-spec directories() -> [place()].
+%% Where the node keeps quorum queues and streams: by default in the data directory. Ra may write
+%% its log elsewhere than the rest.
+directories() ->
+    Quorum = directory(<<"quorum">>, ra, data_dir),
+    Log = directory(<<"quorum_wal">>, ra, wal_data_dir),
+    Quorum ++ [Place || #{path := Path} = Place <- Log, Path =/= path_of(Quorum)]
+        ++ directory(<<"stream">>, osiris, data_dir).
+
+-spec directory(Role :: binary(), Application :: atom(), Setting :: atom()) -> [place()].
+directory(Role, Application, Setting) ->
+    case application:get_env(Application, Setting) of
+        {ok, Path} when is_list(Path); is_binary(Path) ->
+            [#{role => Role, path => path(filename:absname(Path))}];
+        _ ->
+            []
+    end.
+
+-spec path_of([place()]) -> binary() | none.
+path_of([#{path := Path}]) -> Path;
+path_of([]) -> none.
+
+-spec node_files() -> [place()].
+%% Single files that belong to the node's state and are not in its data directory.
+node_files() ->
+    Flags = case has(rabbit_feature_flags, enabled_feature_flags_list_file, 0) of
+                true -> rabbit_feature_flags:enabled_feature_flags_list_file();
+                false -> application:get_env(rabbit, feature_flags_file, undefined)
+            end,
+    [#{role => <<"feature_flags">>, path => path(filename:absname(Flags))}
+     || Flags =/= undefined, filelib:is_regular(Flags)].
+
+-spec ra_directories() -> [{ets:tab(), dets:tab_name()}].
+%% The tables in which Ra has the names of its servers: the one in memory, and the one on disc.
+%% Ra 2 (RabbitMQ 3.9) knows several systems, each with tables of its own.
+ra_directories() ->
+    Tables = case has(ra_system, fetch, 1) of
+                 true ->
+                     [{Table, File}
+                      || System <- [quorum_queues, coordination],
+                         #{names := #{directory := Table, directory_rev := File}}
+                             <- [ra_system:fetch(System)]];
+                 false ->
+                     [{ra_directory, ra_directory_reverse}]
+             end,
+    [{Table, File} || {Table, File} <- Tables, ets:info(Table, size) =/= undefined].
+
+-spec stream_offsets() -> #{queue() => {First :: non_neg_integer(), Last :: non_neg_integer()}}.
+%% Of the streams that have a replica on this node and something in it. Their counters are named
+%% after the queue from RabbitMQ 3.9.
+stream_offsets() ->
+    Counters = case has(osiris_counters, overview, 0) of
+                   true -> osiris_counters:overview();
+                   false -> #{}
+               end,
+    maps:from_list([{{VHost, Name}, {First, Last}}
+                    || {{Role, {resource, VHost, queue, Name}},
+                        #{first_offset := First, offset := Last}} <- maps:to_list(Counters),
+                       Role =:= osiris_writer orelse Role =:= osiris_replica,
+                       First >= 0, Last >= First]).
 
 -spec path(file:filename_all()) -> binary().
 %% As UTF-8. The bytes of a name that the VM could not read as text are kept as they are.

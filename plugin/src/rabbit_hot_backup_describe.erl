@@ -1,4 +1,4 @@
-%% What a backup keeps of a node besides its metadata: versions, directory, configuration files.
+%% What a backup keeps of a node besides its metadata: versions, places, configuration files.
 -module(rabbit_hot_backup_describe).
 
 -include_lib("kernel/include/file.hrl").
@@ -28,10 +28,30 @@ info() ->
 
 -spec describe() -> rabbit_hot_backup_protocol:details().
 describe() ->
+    DataDir = rabbit_hot_backup_compat:data_dir(),
     #{plugins => rabbit_hot_backup_compat:plugins(),
-      data_dir => rabbit_hot_backup_compat:data_dir(),
+      data_dir => DataDir,
+      data_dir_inode => inode(DataDir),
+      boot_id => boot_id(),
+      directories => rabbit_hot_backup_compat:directories(),
+      node_files => rabbit_hot_backup_compat:node_files(),
       configuration => [file(Role, Path)
                         || {Role, Path} <- rabbit_hot_backup_compat:configuration_files()]}.
+
+-spec inode(file:filename_all()) -> non_neg_integer().
+inode(Path) ->
+    case file:read_file_info(Path) of
+        {ok, #file_info{inode = Inode}} -> Inode;
+        {error, _} -> 0
+    end.
+
+-spec boot_id() -> binary().
+%% Of the kernel: all containers of a machine have the same. Empty where there is none.
+boot_id() ->
+    case file:read_file("/proc/sys/kernel/random/boot_id") of
+        {ok, Line} -> string:trim(Line);
+        {error, _} -> <<>>
+    end.
 
 -spec file(Role :: binary(), file:filename_all()) -> config_file().
 file(Role, Path) ->

@@ -4,32 +4,51 @@
 %% worker because it may take a while, or a stream. The arguments are checked here.
 -module(rabbit_hot_backup_operations).
 
--export([plan/3, start_run/2]).
+-export([plan/3, start_run/2, unreadable/1]).
 
--export_type([answer/0, plan/0]).
+-export_type([context/0, answer/0, plan/0, checkpoint/0, source/0]).
+
+-type context() :: #{session := pid(),
+                     holder := pid(),
+                     checkpoint := checkpoint() | undefined}.
+%% Who asks, and what it holds.
+
+-type checkpoint() :: {mnesia, rabbit_hot_backup_checkpoints:name(),
+                       rabbit_hot_backup_baseline:baseline()}
+                    | khepri.
+
+-type source() :: {checkpoint, rabbit_hot_backup_metadata:checkpoint()} | statistics.
+%% What can be streamed.
 
 -type answer() :: {ok, Result :: rabbit_hot_backup_protocol:details(), changes()}
                 | {error, rabbit_hot_backup_protocol:error()}.
 
 -type changes() :: #{job => rabbit_hot_backup_jobs:id() | undefined,
-                     checkpoint => rabbit_hot_backup_metadata:checkpoint() | undefined}.
+                     checkpoint => checkpoint() | undefined}.
 %% What the session holds from now on.
 
 -type plan() :: {now, answer()}
               | {later, fun(() -> answer())}
-              | {stream, rabbit_hot_backup_protocol:stream_id()}
+              | {stream, rabbit_hot_backup_protocol:stream_id(), source()}
               | {end_checkpoint, fun(() -> answer())}.
 
--spec plan(atom() | {unknown, binary()}, rabbit_hot_backup_protocol:details(), Session :: pid()) ->
+%% The longest hold, in microseconds, whatever is asked for: clients would take the node for dead.
+-define(LONGEST_PAUSE, 60 * 1000 * 1000).
+
+-spec plan(atom() | {unknown, binary()}, rabbit_hot_backup_protocol:details(), context()) ->
           plan().
-plan(job_begin, #{kind := backup, repository := Repository} = Arguments, Session)
+plan(job_begin, #{kind := backup, repository := Repository} = Arguments, #{session := Session})
   when is_binary(Repository) ->
     case rabbit_hot_backup_jobs:begin_job(
            Session, maps:with([kind, repository, job], Arguments)) of
-        {ok, Id} -> {now, {ok, #{job => Id}, #{job => Id}}};
+        {ok, Id} ->
+            {now, {ok, #{job => Id,
+                         max_pause => rabbit_hot_backup_settings:max_pause(),
+                         rate_limit => rabbit_hot_backup_settings:rate_limit()},
+                   #{job => Id}}};
         {error, Error} -> {now, {error, Error}}
     end;
-plan(job_end, #{job := Id, outcome := Outcome} = Arguments, Session)
+plan(job_end, #{job := Id, outcome := Outcome} = Arguments, #{session := Session})
   when Outcome =:= done; Outcome =:= failed; Outcome =:= cancelled ->
     case outcome(Arguments) of
         {ok, Details} ->
@@ -42,17 +61,31 @@ plan(job_end, #{job := Id, outcome := Outcome} = Arguments, Session)
     end;
 plan(describe, _, _) ->
     {later, fun() -> {ok, rabbit_hot_backup_describe:describe(), #{}} end};
-plan(checkpoint_begin, _, Session) ->
+plan(checkpoint_begin, _, #{session := Session, checkpoint := undefined}) ->
     {later, fun() -> begin_checkpoint(rabbit_hot_backup_compat:metadata_store(), Session) end};
-plan(checkpoint_stream, #{stream := Stream}, _) when is_integer(Stream), Stream >= 0 ->
-    {stream, Stream};
-plan(checkpoint_end, _, Session) ->
+plan(checkpoint_begin, _, _) ->
+    {now, {error, rabbit_hot_backup_protocol:error(
+                    busy, "this session has a checkpoint already", [],
+                    "End it before another one is begun.")}};
+plan(stop, #{max_pause := MaxPause}, Context) when is_integer(MaxPause), MaxPause > 0 ->
+    plan_stop(min(MaxPause, ?LONGEST_PAUSE), Context);
+plan(checkpoint_stream, #{stream := Stream}, #{checkpoint := Checkpoint})
+  when is_integer(Stream), Stream >= 0 ->
+    case Checkpoint of
+        undefined -> failed("there is no checkpoint to stream");
+        {mnesia, Name, _} -> {stream, Stream, {checkpoint, {mnesia, Name}}};
+        khepri -> {stream, Stream, {checkpoint, khepri}}
+    end;
+plan(statistics_stream, #{stream := Stream}, _) when is_integer(Stream), Stream >= 0 ->
+    {stream, Stream, statistics};
+plan(checkpoint_end, _, #{session := Session}) ->
     {end_checkpoint, fun() ->
                              ok = rabbit_hot_backup_checkpoints:deactivate(Session),
                              {ok, #{}, #{checkpoint => undefined}}
                      end};
 plan(Operation, _, _)
-  when Operation =:= job_begin; Operation =:= job_end; Operation =:= checkpoint_stream ->
+  when Operation =:= job_begin; Operation =:= job_end; Operation =:= stop;
+       Operation =:= checkpoint_stream; Operation =:= statistics_stream ->
     bad_arguments(Operation);
 plan({unknown, Name}, _, _) ->
     unsupported(Name);
@@ -63,6 +96,10 @@ plan(Operation, _, _) ->
 bad_arguments(Operation) ->
     {now, {error, rabbit_hot_backup_protocol:error(
                     failed, "the arguments of ~ts are not those of the protocol", [Operation])}}.
+
+-spec failed(string()) -> plan().
+failed(Message) ->
+    {now, {error, rabbit_hot_backup_protocol:error(failed, Message)}}.
 
 -spec unsupported(binary()) -> plan().
 unsupported(Operation) ->
@@ -89,14 +126,15 @@ outcome(_) ->
 begin_checkpoint(mnesia, Session) ->
     {Tables, Skipped} = rabbit_hot_backup_metadata:tables(),
     case rabbit_hot_backup_checkpoints:activate(Session, Tables) of
-        {ok, #{name := Name, instant := Instant, activation_us := Duration}} ->
+        {ok, #{name := Name, instant := Instant, activation_us := Duration,
+               baseline := Baseline}} ->
             Result = #{checkpoint => readable(Name),
                        store => mnesia,
                        tables => [atom_to_binary(Table) || Table <- Tables],
                        skipped => Skipped,
                        instant => Instant,
                        activation_us => Duration},
-            {ok, Result, #{checkpoint => {mnesia, Name}}};
+            {ok, Result, #{checkpoint => {mnesia, Name, Baseline}}};
         {error, Error} ->
             {error, Error}
     end;
@@ -114,41 +152,99 @@ begin_checkpoint(khepri, _) ->
 readable({Plugin, Node, {Time, _}}) ->
     iolist_to_binary(io_lib:format("~ts ~ts ~b", [Plugin, Node, Time])).
 
--spec start_run(rabbit_hot_backup_metadata:checkpoint(), Session :: pid()) -> {pid(), reference()}.
-%% Starts the process that reads a checkpoint and hands it to the session. It exits with `complete`
-%% or with `{failed, Error}`.
-start_run(Checkpoint, Session) ->
-    spawn_monitor(fun() -> exit(run(Checkpoint, Session)) end).
+%% ------------------------------------------------------------------
+%% The stop
 
--spec run(rabbit_hot_backup_metadata:checkpoint(), pid()) ->
-          complete | {failed, rabbit_hot_backup_protocol:error()}.
-run(Checkpoint, Session) ->
-    Run = self(),
-    HandOver = fun(What) -> hand_over(Checkpoint, {hand_over, Run, What}, Session) end,
-    case rabbit_hot_backup_metadata:run(Checkpoint, HandOver) of
-        ok -> complete;
-        {error, Reason} ->
-            {failed, rabbit_hot_backup_protocol:error(
-                       failed, "reading the checkpoint failed: ~tp", [Reason])}
+-spec plan_stop(pos_integer(), context()) -> plan().
+plan_stop(_, #{checkpoint := undefined}) ->
+    failed("there is no checkpoint to stop for");
+plan_stop(_, #{checkpoint := khepri}) ->
+    {now, {error, rabbit_hot_backup_protocol:error(
+                    unsupported, "the node has its metadata in Khepri", [],
+                    "This version backs up the messages of nodes whose metadata is in Mnesia.")}};
+plan_stop(MaxPause, #{checkpoint := {mnesia, _, Baseline}, holder := Holder}) ->
+    {later, fun() -> stop(MaxPause, Baseline, Holder) end}.
+
+-spec stop(pos_integer(), rabbit_hot_backup_baseline:baseline(), pid()) -> answer().
+%% What is of no use already costs the node no pause.
+stop(MaxPause, Baseline, Holder) ->
+    Unchanged = fun() -> rabbit_hot_backup_baseline:is_unchanged(Baseline) end,
+    case Unchanged() of
+        true -> stop(MaxPause, Baseline, Holder, Unchanged);
+        false -> {ok, rabbit_hot_backup_holder:not_held(committed), #{}}
     end.
 
--spec hand_over(rabbit_hot_backup_metadata:checkpoint(),
-                {hand_over, Run :: pid(), rabbit_hot_backup_metadata:delivery()},
+-spec stop(pos_integer(), rabbit_hot_backup_baseline:baseline(), pid(),
+           rabbit_hot_backup_holder:unchanged()) -> answer().
+stop(MaxPause, Baseline, Holder, Unchanged) ->
+    case rabbit_hot_backup_holder:hold(Holder, MaxPause, Unchanged) of
+        {ok, Held} ->
+            Judged = confirm(Held, Baseline),
+            log_pause(Judged),
+            {ok, Judged, #{}};
+        {error, Error} ->
+            {error, Error}
+    end.
+
+-spec confirm(rabbit_hot_backup_holder:held(), rabbit_hot_backup_baseline:baseline()) ->
+          rabbit_hot_backup_holder:held().
+confirm(#{outcome := held} = Held, Baseline) ->
+    case rabbit_hot_backup_baseline:is_confirmed(Baseline) of
+        true -> Held;
+        false -> Held#{outcome := committed}
+    end;
+confirm(Held, _) ->
+    Held.
+
+-spec log_pause(rabbit_hot_backup_holder:held()) -> ok.
+log_pause(#{outcome := Outcome, pause_us := Pause, acquisition_us := Acquisition,
+            hold_us := Hold}) ->
+    rabbit_hot_backup_compat:log(
+      info, "paused for ~.1f ms (acquisition ~.1f, hold ~.1f): ~ts",
+      [Pause / 1000, Acquisition / 1000, Hold / 1000, Outcome]).
+
+%% ------------------------------------------------------------------
+%% Streams
+
+-spec start_run(source(), Session :: pid()) -> {pid(), reference()}.
+%% Starts the process that reads a source and hands it to the session. It exits with `complete` or
+%% with `{failed, Error}`.
+start_run(Source, Session) ->
+    spawn_monitor(fun() -> exit(run(Source, Session)) end).
+
+-spec run(source(), pid()) -> complete | {failed, rabbit_hot_backup_protocol:error()}.
+run(Source, Session) ->
+    Run = self(),
+    HandOver = fun(What) -> hand_over(Source, {hand_over, Run, What}, Session) end,
+    Read = case Source of
+               {checkpoint, Checkpoint} -> rabbit_hot_backup_metadata:run(Checkpoint, HandOver);
+               statistics -> rabbit_hot_backup_statistics:run(HandOver)
+           end,
+    case Read of
+        ok -> complete;
+        {error, Reason} -> {failed, unreadable(Reason)}
+    end.
+
+-spec unreadable(term()) -> rabbit_hot_backup_protocol:error().
+unreadable(Reason) ->
+    rabbit_hot_backup_protocol:error(failed, "reading what is streamed failed: ~tp", [Reason]).
+
+-spec hand_over(source(), {hand_over, Run :: pid(), rabbit_hot_backup_metadata:delivery()},
                 Session :: pid()) -> ok | {error, term()}.
-%% Mnesia is read as fast as the engine acknowledges: the call returns when the payload has left.
+%% A source is read as fast as the engine acknowledges: the call returns when the payload has left.
 %% Khepri calls us inside its Ra server, which must not wait for an engine: there the payloads
 %% queue up in the session. The price is memory of the size of the export; nothing but stalling
 %% the store avoids it. An export that nobody wants any more ends with an error.
-hand_over({mnesia, _}, Message, Session) ->
+hand_over({checkpoint, khepri}, {hand_over, Run, _} = Message, Session) ->
+    case is_gone(Run) orelse is_gone(Session) of
+        true -> {error, session_ended};
+        false -> gen_server:cast(Session, Message)
+    end;
+hand_over(_, Message, Session) ->
     try
         gen_server:call(Session, Message, infinity)
     catch
         exit:_ -> {error, session_ended}
-    end;
-hand_over(khepri, {hand_over, Run, _} = Message, Session) ->
-    case is_gone(Run) orelse is_gone(Session) of
-        true -> {error, session_ended};
-        false -> gen_server:cast(Session, Message)
     end.
 
 -spec is_gone(pid()) -> boolean().

@@ -1,7 +1,8 @@
 %% One conversation with an engine: docs/protocol.md from the plugin's side.
 %%
-%% The session owns the carrier and is always ready to hear: it never sends by itself (the writer
-%% does) and does nothing that takes long (a worker does). It takes the engine's requests one
+%% What the engine sends arrives at the holder, which hands it on. The session is always ready to
+%% hear: it never sends by itself (the writer does) and does nothing that takes long (a worker
+%% does). It takes the engine's requests one
 %% after the other, answers them in that order, and lets a stream flow as fast as the engine
 %% acknowledges. Its one clock (see patience/1) ends it when the engine is silent although it is
 %% the engine's turn.
@@ -54,6 +55,7 @@
 %% `greeted`: the engine has said hello; the process finds out what there is to say of the node.
 
 -record(state, {carrier :: rabbit_hot_backup_carrier:carrier(),
+                holder :: pid(),
                 writer :: rabbit_hot_backup_writer:writer(),
                 manager :: {pid(), reference()} | undefined,
                 phase = greeting :: phase(),
@@ -67,7 +69,7 @@
                                       Timer :: reference()}},
                 %% What the engine holds.
                 job :: rabbit_hot_backup_jobs:id() | undefined,
-                checkpoint :: rabbit_hot_backup_metadata:checkpoint() | undefined,
+                checkpoint :: rabbit_hot_backup_operations:checkpoint() | undefined,
                 stream :: rabbit_hot_backup_stream:stream() | undefined,
                 run :: #run{} | undefined,
                 clock = rabbit_hot_backup_clock:new() :: rabbit_hot_backup_clock:clock()}).
@@ -75,10 +77,12 @@
 %% ------------------------------------------------------------------
 
 -spec attach(pid()) -> {ok, pid()} | {error, rabbit_hot_backup_protocol:error()}.
-%% Called by RPC from an engine that has connected as a hidden node. The pid is its own.
+%% Called by RPC from an engine that has connected as a hidden node. The pid is its own; the answer
+%% is the session's holder, which it is to talk to.
 attach(Pid) when is_pid(Pid) ->
-    try
-        rabbit_hot_backup_session_sup:start_session(#{target => {distribution, Pid}})
+    try rabbit_hot_backup_session_sup:start_session(#{target => {distribution, Pid}}) of
+        {ok, Session} -> {ok, gen_server:call(Session, holder, infinity)};
+        {error, Error} -> {error, Error}
     catch
         exit:{Reason, _} when Reason =:= noproc; Reason =:= shutdown ->
             {error, rabbit_hot_backup_protocol:error(
@@ -115,13 +119,13 @@ cancel(Session, Job) ->
 -spec init(options()) -> {ok, #state{}} | {stop, {shutdown, rabbit_hot_backup_protocol:error()}}.
 init(#{target := Target} = Options) ->
     process_flag(trap_exit, true),
-    case rabbit_hot_backup_carrier:open(Target) of
-        {ok, Carrier} ->
+    case rabbit_hot_backup_holder:start_link(Target) of
+        {ok, Holder, Carrier} ->
             Manager = case Options of
                           #{manager := Pid} -> {Pid, erlang:monitor(process, Pid)};
                           _ -> undefined
                       end,
-            {ok, watch(#state{carrier = Carrier,
+            {ok, watch(#state{carrier = Carrier, holder = Holder,
                               writer = rabbit_hot_backup_writer:start_link(Carrier),
                               manager = Manager})};
         {error, Error} ->
@@ -138,7 +142,9 @@ handle_call({request, _, _, _}, _, State) ->
 handle_call({hand_over, Run, What}, From, #state{run = #run{pid = Run}} = State) ->
     noreply(fun() -> feed(What, From, State) end, State);
 handle_call({hand_over, _, _}, _, State) ->
-    {reply, {error, ended}, State}.
+    {reply, {error, ended}, State};
+handle_call(holder, _, #state{holder = Holder} = State) ->
+    {reply, Holder, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}} | {stop, term(), #state{}}.
 handle_cast({hand_over, Run, What}, #state{run = #run{pid = Run}} = State) ->
@@ -149,6 +155,8 @@ handle_cast({cancel, Job}, State) ->
     noreply(fun() -> send({notice, cancel, #{job => Job}}, State) end, State).
 
 -spec handle_info(term(), #state{}) -> {noreply, #state{}} | {stop, term(), #state{}}.
+handle_info({carried, Message}, State) ->
+    noreply(fun() -> hear(Message, State) end, State);
 handle_info({timeout, Timer, What}, State) when is_reference(Timer) ->
     noreply(fun() -> timeout(What, Timer, State) end, State);
 handle_info({'DOWN', Monitor, process, _, _}, #state{manager = {_, Monitor}} = State) ->
@@ -158,19 +166,23 @@ handle_info({'DOWN', Monitor, process, _, Reason},
     noreply(fun() -> greet(Reason, State) end, State);
 handle_info({'DOWN', Monitor, process, _, Reason}, #state{run = #run{monitor = Monitor}} = State) ->
     noreply(fun() -> ran(Reason, State) end, State);
-handle_info({'DOWN', Monitor, process, _, Reason} = Message, #state{requests = Requests} = State) ->
+handle_info({'DOWN', Monitor, process, _, Reason}, #state{requests = Requests} = State) ->
     case rabbit_hot_backup_requests:finished(Monitor, Reason, Requests) of
         {Request, Answer, Others} ->
             noreply(fun() -> work(answer(Request, Answer, State#state{requests = Others})) end,
                     State);
         unknown ->
-            noreply(fun() -> hear(Message, State) end, State)
+            {noreply, State}
     end;
+handle_info({'EXIT', Holder, Reason}, #state{holder = Holder} = State) ->
+    Error = rabbit_hot_backup_protocol:error(
+              failed, "the process that holds the program's connection ended: ~tp", [Reason]),
+    {stop, {shutdown, Error}, State};
 handle_info({'EXIT', Pid, Reason}, State) when is_pid(Pid) ->
-    %% Linked are the supervisor, which gen_server looks after, and the writer.
+    %% The writer; gen_server looks after the supervisor.
     {stop, Reason, State};
-handle_info(Message, State) ->
-    noreply(fun() -> hear(Message, State) end, State).
+handle_info(_, State) ->
+    {noreply, State}.
 
 -spec terminate(term(), #state{}) -> ok.
 %% A program that misbehaved is killed. One that may go gets time to clean up.
@@ -246,7 +258,8 @@ hear(Received, #state{carrier = Carrier} = State) ->
 
 -spec not_flooded() -> ok.
 %% What we hand over ourselves may queue up here too (see hand_over/3 of
-%% rabbit_hot_backup_operations) and is no fault of the engine.
+%% rabbit_hot_backup_operations) and is no fault of the engine. The holder does nothing but hand
+%% on, so what the engine sends too much is here and not there.
 not_flooded() ->
     {message_queue_len, Length} = process_info(self(), message_queue_len),
     case Length > ?MOST_UNREAD andalso unread() > ?MOST_UNREAD of
@@ -257,9 +270,7 @@ not_flooded() ->
 -spec unread() -> non_neg_integer().
 unread() ->
     {messages, Messages} = process_info(self(), messages),
-    length([peer || Message <- Messages,
-                    not (is_tuple(Message) andalso tuple_size(Message) > 0
-                         andalso element(1, Message) =:= '$gen_cast')]).
+    length([carried || {carried, _} <- Messages]).
 
 -spec message(rabbit_hot_backup_protocol:incoming(), #state{}) -> #state{}.
 message({hello, Versions, Info}, #state{phase = greeting} = State) ->
@@ -371,19 +382,16 @@ work(#state{requests = Requests} = State) ->
     end.
 
 -spec operate(rabbit_hot_backup_requests:request(), #state{}) -> #state{}.
-operate(#{operation := checkpoint_begin} = Request, #state{checkpoint = Checkpoint} = State)
-  when Checkpoint =/= undefined ->
-    answer(Request, {error, rabbit_hot_backup_protocol:error(
-                              busy, "this session has a checkpoint already", [],
-                              "End it before another one is begun.")}, State);
-operate(#{operation := Operation, arguments := Arguments} = Request, State) ->
-    case rabbit_hot_backup_operations:plan(Operation, Arguments, self()) of
+operate(#{operation := Operation, arguments := Arguments} = Request,
+        #state{holder = Holder, checkpoint = Checkpoint} = State) ->
+    Context = #{session => self(), holder => Holder, checkpoint => Checkpoint},
+    case rabbit_hot_backup_operations:plan(Operation, Arguments, Context) of
         {later, Fun} -> start_work(Fun, Request, State);
         {now, Answer} -> answer(Request, Answer, State);
-        {stream, Stream} -> start_stream(Stream, Request, State);
+        {stream, Stream, Source} -> start_stream(Stream, Source, Request, State);
         {end_checkpoint, Fun} ->
             Error = rabbit_hot_backup_protocol:error(
-                      cancelled, "the checkpoint was ended before its stream was complete"),
+                      cancelled, "the checkpoint was ended before the stream was complete"),
             start_work(Fun, Request, end_stream(Error, State))
     end.
 
@@ -415,24 +423,21 @@ not_done(_, State) ->
 %% ------------------------------------------------------------------
 %% The stream
 
--spec start_stream(rabbit_hot_backup_protocol:stream_id(), rabbit_hot_backup_requests:request(),
-                   #state{}) -> #state{}.
-start_stream(_, Request, #state{checkpoint = undefined} = State) ->
-    answer(Request, {error, rabbit_hot_backup_protocol:error(
-                              failed, "there is no checkpoint to stream")}, State);
-start_stream(Id, Request, #state{checkpoint = Checkpoint, stream = Stream} = State) ->
+-spec start_stream(rabbit_hot_backup_protocol:stream_id(), rabbit_hot_backup_operations:source(),
+                   rabbit_hot_backup_requests:request(), #state{}) -> #state{}.
+start_stream(Id, Source, Request, #state{stream = Stream} = State) ->
     case Stream =:= undefined orelse rabbit_hot_backup_stream:is_ended(Stream) of
         true ->
-            start_run(Id, Checkpoint, answer(Request, {ok, #{}, #{}}, stop_run(State)));
+            start_run(Id, Source, answer(Request, {ok, #{}, #{}}, stop_run(State)));
         false ->
             answer(Request, {error, rabbit_hot_backup_protocol:error(
-                                      busy, "the checkpoint is being streamed already")}, State)
+                                      busy, "a stream of this session is not over yet")}, State)
     end.
 
--spec start_run(rabbit_hot_backup_protocol:stream_id(), rabbit_hot_backup_metadata:checkpoint(),
+-spec start_run(rabbit_hot_backup_protocol:stream_id(), rabbit_hot_backup_operations:source(),
                 #state{}) -> #state{}.
-start_run(Id, Checkpoint, State) ->
-    {Pid, Monitor} = rabbit_hot_backup_operations:start_run(Checkpoint, self()),
+start_run(Id, Source, State) ->
+    {Pid, Monitor} = rabbit_hot_backup_operations:start_run(Source, self()),
     State#state{stream = rabbit_hot_backup_stream:new(Id),
                 run = #run{pid = Pid, monitor = Monitor}}.
 
@@ -490,9 +495,7 @@ ran(complete, State) ->
 ran({failed, Error}, State) ->
     end_stream(Error, State#state{run = undefined});
 ran(Reason, State) ->
-    end_stream(rabbit_hot_backup_protocol:error(
-                 failed, "reading the checkpoint failed: ~tp", [Reason]),
-               State#state{run = undefined}).
+    end_stream(rabbit_hot_backup_operations:unreadable(Reason), State#state{run = undefined}).
 
 -spec end_stream(rabbit_hot_backup_protocol:error(), #state{}) -> #state{}.
 %% Tells the engine, unless it has got everything.
@@ -542,19 +545,14 @@ patience(#state{requests = Requests} = State) ->
 patience_with(#state{stream = Stream, run = Run}) when Stream =/= undefined ->
     case rabbit_hot_backup_stream:outstanding(Stream) of
         0 when Run =/= undefined -> {working, infinity};
-        _ -> {streaming, stall_timeout()}
+        _ -> {streaming, rabbit_hot_backup_settings:stall_timeout()}
     end;
 patience_with(#state{checkpoint = Checkpoint}) when Checkpoint =/= undefined ->
-    {holding, stall_timeout()};
+    {holding, rabbit_hot_backup_settings:stall_timeout()};
 patience_with(#state{job = Job}) when Job =/= undefined -> {job, ?JOB_SILENCE};
 patience_with(#state{asked = Asked}) when map_size(Asked) > 0 -> {asking, infinity};
 patience_with(#state{manager = undefined}) -> {attached, infinity};
 patience_with(_) -> {idle, ?PING_EVERY}.
-
--spec stall_timeout() -> pos_integer().
-stall_timeout() ->
-    {ok, Milliseconds} = application:get_env(rabbitmq_hot_backup, stall_timeout),
-    Milliseconds.
 
 -spec heard(#state{}) -> #state{}.
 heard(#state{clock = Clock} = State) ->

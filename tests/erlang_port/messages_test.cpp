@@ -99,7 +99,9 @@ TEST_CASE("recorded requests and their replies") {
         {"describe", "describe_reply"},
         {"checkpoint_begin", "checkpoint_begin_reply"},
         {"checkpoint_begin", "checkpoint_begin_khepri_reply"},
+        {"stop", "stop_reply"},
         {"checkpoint_stream", "checkpoint_stream_reply"},
+        {"statistics_stream", "statistics_stream_reply"},
         {"checkpoint_end", "checkpoint_end_reply"},
     };
     for (const auto& [request, answer] : calls) {

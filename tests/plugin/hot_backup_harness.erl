@@ -7,7 +7,8 @@
 -export([start_mnesia/0, stop_mnesia/1, checkpoints/0]).
 -export([temp_dir/0, remove/1, program/2, hello/0]).
 -export([eventually/1, eventually/2, drained/0]).
--export([attach/0, expect/1, ask/2, ask/3]).
+-export([attach/0, session/1, expect/1, ask/2, ask/3]).
+-export([stand_in/1, unload/1]).
 
 %% Runs one suite and ends the VM: what ctest calls.
 main([Suite]) ->
@@ -125,11 +126,17 @@ drained() ->
 %% ------------------------------------------------------------------
 %% The test process as an engine, over the distribution's carrier
 
-%% Opens a session and says hello.
+%% Opens a session and says hello. Returns the process to talk to: the session's holder, which ends
+%% as the session does.
 attach() ->
-    {ok, Session} = rabbit_hot_backup_session:attach(self()),
-    Session ! hello(),
+    {ok, Holder} = rabbit_hot_backup_session:attach(self()),
+    Holder ! hello(),
     {hello, [1], _} = expect(hello),
+    Holder.
+
+%% The session behind a holder.
+session(Holder) ->
+    {links, [Session]} = process_info(Holder, links),
     Session.
 
 %% The next message with this tag; what comes before it stays in the mailbox.
@@ -151,3 +158,29 @@ ask(Session, Operation, Arguments) ->
     after 10000 ->
             error({unanswered, Operation})
     end.
+
+%% ------------------------------------------------------------------
+%% Modules of RabbitMQ's
+
+%% Loads modules that stand in for RabbitMQ's, given by the sources of their functions. They know
+%% this process as `test`.
+stand_in(Modules) ->
+    true = register(test, self()),
+    [begin
+         Forms = [begin
+                      {ok, Tokens, _} = erl_scan:string(Function),
+                      {ok, Form} = erl_parse:parse_form(Tokens),
+                      Form
+                  end || Function <- Functions],
+         {ok, Module, Code} = compile:forms([{attribute, 1, module, Module} | Forms],
+                                            [export_all, nowarn_export_all]),
+         {module, Module} = code:load_binary(Module, "none", Code),
+         Module
+     end || {Module, Functions} <- Modules].
+
+unload(Modules) ->
+    true = unregister(test),
+    [begin
+         true = code:delete(Module),
+         code:purge(Module)
+     end || Module <- Modules].

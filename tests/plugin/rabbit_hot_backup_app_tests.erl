@@ -5,12 +5,15 @@
 
 -import(hot_backup_harness, [checkpoints/0]).
 
+-export([log/2]).
+
 app_test_() ->
     {setup,
      fun hot_backup_harness:start_mnesia/0,
      fun hot_backup_harness:stop_mnesia/1,
      [fun all_modules_are_loaded_at_the_start/0,
       fun a_checkpoint_that_outlives_its_owner_is_reaped_at_the_stop/0,
+      fun wrong_settings_are_named_at_the_start/0,
       fun mnesia_is_not_started_for_the_plugin/0]}.
 
 %% An operation is known by an atom, which only a loaded module brings along.
@@ -36,6 +39,25 @@ a_checkpoint_that_outlives_its_owner_is_reaped_at_the_stop() ->
     ok = rabbit_hot_backup_app:stop([]),
     ?assertEqual([Other], checkpoints()),
     ok = mnesia:deactivate_checkpoint(Other).
+
+wrong_settings_are_named_at_the_start() ->
+    ok = logger:add_handler(?MODULE, ?MODULE, #{config => self(), level => warning}),
+    ok = rabbit_hot_backup_settings:warn(),
+    hot_backup_harness:set(#{max_pause => 0, rate_limit => none, stall_timeout => 1000}),
+    ok = rabbit_hot_backup_settings:warn(),
+    hot_backup_harness:set(#{max_pause => 250, rate_limit => 0, stall_timeout => 60000}),
+    ok = logger:remove_handler(?MODULE),
+    ?assertMatch({match, _}, re:run(logged(), "the setting max_pause is 0 and")),
+    ?assertMatch({match, _}, re:run(logged(), "the setting rate_limit is none and")),
+    receive {logged, Other} -> error(Other) after 0 -> ok end.
+
+%% The handler of this suite.
+log(#{msg := {Format, Arguments}}, #{config := Test}) ->
+    Test ! {logged, io_lib:format(Format, Arguments)},
+    ok.
+
+logged() ->
+    receive {logged, Line} -> Line after 5000 -> error(nothing_logged) end.
 
 %% A broker whose metadata is in Khepri does without it.
 mnesia_is_not_started_for_the_plugin() ->

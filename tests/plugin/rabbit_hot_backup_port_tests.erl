@@ -144,6 +144,8 @@ does_not_leave(Directory) ->
 comes_back(Directory) ->
     with_program(Directory, "hello; exec cat > /dev/null", fun(_) ->
         eventually(fun() -> state() =:= up end),
+        %% What said hello and waited for the answer may still be about to end.
+        eventually(fun() -> length(program_pids(Directory)) =:= 1 end),
         [Pid] = program_pids(Directory),
         "" = os:cmd("kill -KILL " ++ Pid),
         eventually(fun() -> maps:get(failures, rabbit_hot_backup_port:status()) =:= 1 end),

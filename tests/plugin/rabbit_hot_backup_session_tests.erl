@@ -3,7 +3,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hot_backup_harness, [ask/2, ask/3, attach/0, expect/1, eventually/1, hello/0]).
+-import(hot_backup_harness, [ask/2, ask/3, attach/0, session/1, expect/1, eventually/1, hello/0,
+                             stand_in/1, unload/1]).
 
 session_test_() ->
     {foreach,
@@ -23,6 +24,7 @@ session_test_() ->
                   {"held up", fun a_node_that_cannot_be_described_holds_nothing_up/0},
                   {"unwanted export", fun an_export_ends_when_nobody_wants_it/0},
                   {"our own messages", fun only_the_engine_can_flood/0},
+                  {"no holder", fun a_session_ends_with_its_holder/0},
                   {"no session", fun a_session_that_cannot_start_is_an_error/0},
                   {"the same number", fun request_numbers_are_unique/0},
                   {"too many", fun open_requests_are_bounded/0},
@@ -82,6 +84,10 @@ wrong_arguments_are_refused() ->
                                    {job_end, #{job => 1}},
                                    {job_end, #{job => 1, outcome => done}},
                                    {job_end, #{job => 1, outcome => failed}},
+                                   {stop, #{}},
+                                   {stop, #{max_pause => 0}},
+                                   {stop, #{max_pause => 1.5}},
+                                   {statistics_stream, #{}},
                                    {checkpoint_stream, #{}},
                                    {checkpoint_stream, #{stream => -1}}]],
     ?assertMatch({error, #{code := mismatch}},
@@ -145,7 +151,7 @@ a_node_that_cannot_be_described_holds_nothing_up() ->
     Monitor = monitor(process, Session),
     Session ! hello(),
     {asked, Asked} = expect(asked),
-    {status, _, _, _} = sys:get_status(Session, 1000),
+    {status, _, _, _} = sys:get_status(session(Session), 1000),
     exit(Session, shutdown),
     receive {'DOWN', Monitor, _, _, _} -> ok after 10000 -> error(the_session_goes_on) end,
     eventually(fun() -> not is_process_alive(Asked) end),
@@ -176,46 +182,35 @@ an_export_ends_when_nobody_wants_it() ->
          End(Session),
          eventually(fun() -> not is_process_alive(Store) end)
      end || End <- [fun(Session) -> {ok, _} = ask(Session, checkpoint_end) end,
-                    fun(Session) -> exit(Session, kill) end]],
+                    fun(Session) -> exit(session(Session), kill) end]],
     unload(Standing).
-
-%% Loads modules that stand in for RabbitMQ's, given by the sources of their functions. They know
-%% this process as `test`.
-stand_in(Modules) ->
-    true = register(test, self()),
-    [begin
-         Forms = [begin
-                      {ok, Tokens, _} = erl_scan:string(Function),
-                      {ok, Form} = erl_parse:parse_form(Tokens),
-                      Form
-                  end || Function <- Functions],
-         {ok, Module, Code} = compile:forms([{attribute, 1, module, Module} | Forms],
-                                            [export_all, nowarn_export_all]),
-         {module, Module} = code:load_binary(Module, "none", Code),
-         Module
-     end || {Module, Functions} <- Modules].
-
-unload(Modules) ->
-    true = unregister(test),
-    [begin
-         true = code:delete(Module),
-         code:purge(Module)
-     end || Module <- Modules].
 
 %% What the plugin itself hands over may queue up in the session: an export of Khepri does.
 only_the_engine_can_flood() ->
-    Session = attach(),
+    Holder = attach(),
+    Session = session(Holder),
     ok = sys:suspend(Session),
     [gen_server:cast(Session, {hand_over, self(), complete}) || _ <- lists:seq(1, 1500)],
-    Session ! {request, 1, 10000, defragment, #{}},
+    Holder ! {request, 1, 10000, defragment, #{}},
+    eventually(fun() -> process_info(Holder, message_queue_len) =:= {message_queue_len, 0} end),
     [gen_server:cast(Session, {hand_over, self(), complete}) || _ <- lists:seq(1, 1500)],
     ok = sys:resume(Session),
     ?assertMatch({reply, 1, error, #{code := unsupported}}, expect(reply)),
-    Monitor = monitor(process, Session),
+    Monitor = monitor(process, Holder),
     ok = sys:suspend(Session),
-    [Session ! {notice, weather, #{}} || _ <- lists:seq(1, 1500)],
+    [Holder ! {notice, weather, #{}} || _ <- lists:seq(1, 1500)],
+    eventually(fun() -> process_info(Holder, message_queue_len) =:= {message_queue_len, 0} end),
     ok = sys:resume(Session),
     ?assertMatch(#{message := <<"the program sends more than can be read">>}, ended(Monitor)).
+
+%% Without it the engine is not heard, and the carrier is gone with it.
+a_session_ends_with_its_holder() ->
+    Holder = attach(),
+    Monitor = monitor(process, session(Holder)),
+    exit(Holder, kill),
+    ?assertMatch(#{code := failed,
+                   message := <<"the process that holds the program's connection ended: killed">>},
+                 ended(Monitor)).
 
 a_session_that_cannot_start_is_an_error() ->
     ?assertMatch({error, #{code := failed}},
@@ -299,7 +294,7 @@ requests_of_ours_are_answered() ->
     Session = attach(),
     Test = self(),
     spawn_link(fun() -> Test ! {answer, rabbit_hot_backup_session:request(
-                                          Session, backup, #{job => 1}, 5000)} end),
+                                          session(Session), backup, #{job => 1}, 5000)} end),
     {request, Id, 5000, backup, #{job := 1}} = expect(request),
     %% An answer to what was not asked finds nobody.
     Session ! {reply, Id + 1, ok, #{}},
@@ -307,7 +302,7 @@ requests_of_ours_are_answered() ->
     ?assertEqual({answer, {ok, #{accepted => true}}}, expect(answer)).
 
 a_request_that_is_not_answered_ends_the_session() ->
-    Session = attach(),
+    Session = session(attach()),
     Monitor = monitor(process, Session),
     ?assertMatch({error, #{code := stalled}},
                  rabbit_hot_backup_session:request(Session, backup, #{job => 1}, 50)),
