@@ -33,6 +33,13 @@ std::string default_node() {
     return "rabbit@" + host.substr(0, host.find('.'));
 }
 
+// CLI11 takes -1 and what is beyond 64 bits for numbers. Returns what is wrong; empty when nothing.
+std::string size_problem(const std::string& text) {
+    constexpr std::size_t most_digits = 18;
+    const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+    return digits && text.size() <= most_digits ? "" : "\"" + text + "\" is not a size";
+}
+
 // Adds the subcommands and binds their options to `arguments`.
 class Parser {
 public:
@@ -48,7 +55,7 @@ public:
         arguments_.node = from_environment("RABBITMQ_NODENAME", default_node());
         add_create();
         add("list", "List the backups of a repository.", Arguments::Command::list);
-        add_backup(*add("show", "Show what a backup holds.", Arguments::Command::show));
+        add_show();
         add_verify();
         add_definitions();
         add("delete", "Delete backups. Never damages another one.", Arguments::Command::remove)
@@ -94,6 +101,30 @@ private:
         create->add_option("--cookie-file", arguments_.cookie_file,
                            "File with the Erlang cookie. Default: the environment's "
                            "RABBITMQ_ERLANG_COOKIE, then ~/.erlang.cookie, then RabbitMQ's own.");
+        create
+            ->add_option_function<unsigned>(
+                "--max-pause",
+                [this](unsigned ms) { arguments_.max_pause = std::chrono::milliseconds(ms); },
+                "Milliseconds that the node may be held still. Default: as the node is configured.")
+            ->type_name("MS")
+            ->check(CLI::Range(1, 10000));
+        create
+            ->add_option("--rate-limit", arguments_.rate_limit,
+                         "Bytes a second to read at the most, such as 50MB or 1GiB; 0: no limit. "
+                         "Default: as the node is configured.")
+            ->type_name("BYTES")
+            ->transform(CLI::AsSizeValue(true))
+            ->check(size_problem);
+    }
+
+    void add_show() {
+        auto* show = add("show", "Show what a backup holds.", Arguments::Command::show);
+        add_backup(*show);
+        show->add_option("--vhost", arguments_.vhost, "The queues of this vhost only.")
+            ->type_name("NAME");
+        show->add_flag("--all", arguments_.all,
+                       "Every queue, not only those with the most messages.");
+        show->add_flag("--files", arguments_.files, "Every file of the node's data, too.");
     }
 
     void add_verify() {

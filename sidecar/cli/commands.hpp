@@ -22,5 +22,7 @@ ExitCode delete_command(const Arguments& arguments, Output& output);
 OrderedJson to_json(const std::string& backup_id, const Summary& summary);
 // "3 vhosts, 12 queues, ...": what it holds, for people.
 std::string describe_counts(const Counts& counts);
+// "6.1 ms (0.9 ms to stop everything, 5.2 ms held), 1 attempt, 3 passes".
+std::string describe_cut(const CutSummary& cut);
 
 }  // namespace hot_backup

@@ -13,6 +13,15 @@ double seconds_between(Timestamp begin, Timestamp end) {
     return std::chrono::duration<double>(end - begin).count();
 }
 
+// ", 310.0 MB/s"; nothing for a time that no clock could measure.
+std::string describe_speed(std::uint64_t bytes, double seconds) {
+    if (seconds < 0.001) {
+        return {};
+    }
+    const auto speed = static_cast<std::uint64_t>(static_cast<double>(bytes) / seconds);
+    return ", " + format_bytes(speed) + "/s";
+}
+
 }  // namespace
 
 ExitCode create_command(const Arguments& arguments, Output& output) {
@@ -23,15 +32,23 @@ ExitCode create_command(const Arguments& arguments, Output& output) {
     node.interrupt = throw_if_interrupted;
     Broker broker(std::make_unique<erlang::NodeChannel>(node), throw_if_interrupted);
 
-    const auto result = back_up(broker, posix_file_system(), {arguments.repository, std::nullopt},
-                                [&](std::string_view phase, std::uint64_t done,
-                                    std::uint64_t total) { output.progress(phase, done, total); });
+    const auto result =
+        back_up(broker, posix_file_system(),
+                {arguments.repository, std::nullopt, arguments.max_pause, arguments.rate_limit},
+                [&](std::string_view phase, std::uint64_t done, std::uint64_t total) {
+                    output.progress(phase, done, total);
+                });
 
     const auto& summary = result.summary;
     output.line("backup " + result.id + " of " + printable(summary.node));
     output.line("  " + describe_counts(summary.counts));
-    output.line("  " + format_bytes(summary.bytes) + " in " + std::to_string(summary.files) +
-                " files, " + format_duration(seconds_between(summary.started, summary.finished)));
+    const double seconds = seconds_between(summary.started, summary.finished);
+    output.line("  " + format_bytes(summary.bytes) + " in " +
+                plural(summary.files, "file", "files") + ", " + format_duration(seconds) +
+                describe_speed(summary.bytes, seconds));
+    if (summary.cut) {
+        output.line("  pause " + describe_cut(*summary.cut));
+    }
     for (const auto& warning : result.warnings) {
         output.warning(warning);
     }

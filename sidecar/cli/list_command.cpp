@@ -4,14 +4,6 @@
 #include <algorithm>
 
 namespace hot_backup {
-namespace {
-
-std::string plural(std::uint64_t count, const char* one, const char* many) {
-    return std::to_string(count) + ' ' + (count == 1 ? one : many);
-}
-
-}  // namespace
-
 std::string describe_counts(const Counts& counts) {
     return plural(counts.vhosts, "vhost", "vhosts") + ", " + plural(counts.users, "user", "users") +
            ", " + plural(counts.queues, "queue", "queues") + ", " +
@@ -20,27 +12,45 @@ std::string describe_counts(const Counts& counts) {
            plural(counts.policies, "policy", "policies");
 }
 
+std::string describe_cut(const CutSummary& cut) {
+    return format_pause(cut.pause_us) + " (" + format_pause(cut.acquisition_us) +
+           " to stop everything, " + format_pause(cut.hold_us) + " held), " +
+           plural(cut.attempts, "attempt", "attempts") + ", " +
+           plural(cut.passes, "pass", "passes");
+}
+
 OrderedJson to_json(const std::string& backup_id, const Summary& summary) {
-    return {{"backup", backup_id},
-            {"kind", summary.kind},
-            {"node", summary.node},
-            {"cluster", summary.cluster},
-            {"started", to_text(summary.started)},
-            {"finished", to_text(summary.finished)},
-            {"instant", to_text(summary.instant)},
-            {"rabbitmq_version", summary.rabbitmq_version},
-            {"erlang_version", summary.erlang_version},
-            {"plugin_version", summary.plugin_version},
-            {"files", summary.files},
-            {"bytes", summary.bytes},
-            {"stored_bytes", summary.stored_bytes},
-            {"counts",
-             {{"vhosts", summary.counts.vhosts},
-              {"users", summary.counts.users},
-              {"queues", summary.counts.queues},
-              {"exchanges", summary.counts.exchanges},
-              {"bindings", summary.counts.bindings},
-              {"policies", summary.counts.policies}}}};
+    OrderedJson json{{"backup", backup_id},
+                     {"kind", summary.kind},
+                     {"node", summary.node},
+                     {"cluster", summary.cluster},
+                     {"started", to_text(summary.started)},
+                     {"finished", to_text(summary.finished)},
+                     {"instant", to_text(summary.instant)},
+                     {"rabbitmq_version", summary.rabbitmq_version},
+                     {"erlang_version", summary.erlang_version},
+                     {"plugin_version", summary.plugin_version},
+                     {"files", summary.files},
+                     {"bytes", summary.bytes},
+                     {"stored_bytes", summary.stored_bytes},
+                     {"counts",
+                      {{"vhosts", summary.counts.vhosts},
+                       {"users", summary.counts.users},
+                       {"queues", summary.counts.queues},
+                       {"exchanges", summary.counts.exchanges},
+                       {"bindings", summary.counts.bindings},
+                       {"policies", summary.counts.policies}}}};
+    if (const auto& cut = summary.cut) {
+        json["cut"] = {{"acquisition_us", cut->acquisition_us},
+                       {"hold_us", cut->hold_us},
+                       {"pause_us", cut->pause_us},
+                       {"attempts", cut->attempts},
+                       {"passes", cut->passes},
+                       {"files", cut->files},
+                       {"memory_bytes", cut->memory_bytes},
+                       {"tail_bytes", cut->tail_bytes}};
+    }
+    return json;
 }
 
 // A backup whose manifest cannot be read is listed as such, not left out: it takes space, and the
@@ -51,16 +61,16 @@ ExitCode list_command(const Arguments& arguments, Output& output) {
     if (ids.empty()) {
         output.line("no backups in " + repository.directory().string());
     } else {
-        output.line("ID                    SIZE       QUEUES   BINDINGS  NODE");
+        output.line("ID                    SIZE      PAUSE      QUEUES  NODE");
     }
     std::size_t unreadable = 0;
     auto code = ErrorCode::failed;
     for (const auto& id : ids) {
         try {
             const auto summary = repository.read_manifest(id).summary();
-            output.line(id + "  " + pad(format_bytes(summary.bytes), 9) + "  " +
-                        pad(std::to_string(summary.counts.queues), 7) + "  " +
-                        pad(std::to_string(summary.counts.bindings), 8) + "  " +
+            const auto pause = summary.cut ? format_pause(summary.cut->pause_us) : "-";
+            output.line(id + "  " + pad(format_bytes(summary.bytes), 8) + "  " + pad(pause, 9) +
+                        "  " + pad(std::to_string(summary.counts.queues), 6) + "  " +
                         printable(summary.node));
             output.summary(to_json(id, summary));
         } catch (const Error& error) {

@@ -10,30 +10,87 @@
 #include <iostream>
 
 namespace hot_backup {
+namespace {
+
+std::uint64_t percent(std::uint64_t done, std::uint64_t total) {
+    return done < total ? done * 100 / total : 100;
+}
+
+std::string format_whole_seconds(std::uint64_t seconds) {
+    return seconds < 60 ? std::to_string(seconds) + " s"
+                        : format_duration(static_cast<double>(seconds));
+}
+
+}  // namespace
+
+void Pace::begin(Time now, std::uint64_t done) {
+    begin_ = now;
+    done_at_begin_ = done;
+}
+
+std::optional<std::uint64_t> Pace::bytes_per_second(Time now, std::uint64_t done) const {
+    const double seconds = std::chrono::duration<double>(now - begin_).count();
+    if (seconds < 0.5 || done <= done_at_begin_) {
+        return std::nullopt;
+    }
+    return static_cast<std::uint64_t>(static_cast<double>(done - done_at_begin_) / seconds);
+}
+
+std::optional<std::uint64_t> Pace::seconds_left(Time now, std::uint64_t done,
+                                                std::uint64_t total) const {
+    const auto speed = bytes_per_second(now, done);
+    if (total == 0 || !speed || *speed == 0) {
+        return std::nullopt;
+    }
+    // The total is an estimate, which the work may exceed.
+    return done < total ? (total - done + *speed - 1) / *speed : 0;
+}
 
 Output::Output(bool json) : json_(json), terminal_(!json && ::isatty(STDERR_FILENO) == 1) {}
 
 void Output::progress(std::string_view phase, std::uint64_t done, std::uint64_t total) {
     const auto now = std::chrono::steady_clock::now();
-    if (phase == phase_ && done != total && now - shown_at_ < std::chrono::milliseconds(200)) {
+    if (phase != phase_) {
+        phase_ = phase;
+        pace_.begin(now, done);
+    } else if (done != total && now - shown_at_ < std::chrono::milliseconds(200)) {
         return;
     }
-    phase_ = phase;
     shown_at_ = now;
     if (json_) {
-        OrderedJson status{{"message_type", "status"}, {"phase", phase}, {"bytes_done", done}};
-        if (total > 0) {
-            status["bytes_total"] = total;
-        }
-        std::cout << to_line(status) << '\n' << std::flush;
+        progress_message(now, done, total);
     } else if (terminal_) {
-        std::cerr << "\r\033[K" << phase << ": " << format_bytes(done);
-        if (total > 0) {
-            std::cerr << " of " << format_bytes(total) << " (" << done * 100 / total << " %)";
-        }
-        std::cerr << std::flush;
-        progress_shown_ = true;
+        progress_line(now, done, total);
     }
+}
+
+void Output::progress_message(Time now, std::uint64_t done, std::uint64_t total) {
+    OrderedJson status{{"message_type", "status"}, {"phase", phase_}, {"bytes_done", done}};
+    if (total > 0) {
+        status["bytes_total"] = total;
+    }
+    if (const auto speed = pace_.bytes_per_second(now, done)) {
+        status["bytes_per_second"] = *speed;
+    }
+    if (const auto left = pace_.seconds_left(now, done, total)) {
+        status["seconds_remaining"] = *left;
+    }
+    std::cout << to_line(status) << '\n' << std::flush;
+}
+
+void Output::progress_line(Time now, std::uint64_t done, std::uint64_t total) {
+    std::cerr << "\r\033[K" << phase_ << ": " << format_bytes(done);
+    if (total > 0) {
+        std::cerr << " of " << format_bytes(total) << " (" << percent(done, total) << " %)";
+    }
+    if (const auto speed = pace_.bytes_per_second(now, done)) {
+        std::cerr << ", " << format_bytes(*speed) << "/s";
+    }
+    if (const auto left = pace_.seconds_left(now, done, total); left && *left > 0) {
+        std::cerr << ", " << format_whole_seconds(*left) << " left";
+    }
+    std::cerr << std::flush;
+    progress_shown_ = true;
 }
 
 void Output::line(std::string_view text) {
@@ -122,6 +179,16 @@ std::string format_duration(double seconds) {
         std::snprintf(text.data(), text.size(), "%ld min %ld s", whole / 60, whole % 60);
     }
     return text.data();
+}
+
+std::string format_pause(std::uint64_t microseconds) {
+    std::array<char, 48> text{};
+    std::snprintf(text.data(), text.size(), "%.1f ms", static_cast<double>(microseconds) / 1000);
+    return text.data();
+}
+
+std::string plural(std::uint64_t count, std::string_view one, std::string_view many) {
+    return std::to_string(count).append(" ").append(count == 1 ? one : many);
 }
 
 std::string pad(std::string_view text, std::size_t width) {

@@ -10,10 +10,28 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace hot_backup {
+
+// How fast a phase of the work goes, by its own progress since it began. Nothing is known of its
+// first half second.
+class Pace {
+public:
+    using Time = std::chrono::steady_clock::time_point;
+
+    void begin(Time now, std::uint64_t done);
+    std::optional<std::uint64_t> bytes_per_second(Time now, std::uint64_t done) const;
+    // Rounded up. Nothing when `total` is 0, unknown.
+    std::optional<std::uint64_t> seconds_left(Time now, std::uint64_t done,
+                                              std::uint64_t total) const;
+
+private:
+    Time begin_;
+    std::uint64_t done_at_begin_ = 0;
+};
 
 class Output {
 public:
@@ -40,19 +58,28 @@ public:
     void finish();
 
 private:
+    using Time = Pace::Time;
+
+    void progress_line(Time now, std::uint64_t done, std::uint64_t total);
+    void progress_message(Time now, std::uint64_t done, std::uint64_t total);
     void clear_progress();
 
     bool json_;
     bool terminal_;
     bool progress_shown_ = false;
     std::string phase_;
-    std::chrono::steady_clock::time_point shown_at_;
+    Pace pace_;
+    Time shown_at_;
 };
 
 // "41.2 MB", "812 B": powers of 1,000, at most four digits.
 std::string format_bytes(std::uint64_t bytes);
 // "850 ms", "1.3 s", "2 min 5 s".
 std::string format_duration(double seconds);
+// "6.1 ms", of microseconds.
+std::string format_pause(std::uint64_t microseconds);
+// "1 queue", "2 queues".
+std::string plural(std::uint64_t count, std::string_view one, std::string_view many);
 // Pads with spaces to `width` columns, counting code points of UTF-8.
 std::string pad(std::string_view text, std::size_t width);
 // The text with control characters escaped: names may hold what would confuse a terminal.

@@ -1,15 +1,39 @@
 #include "sidecar/cli/commands.hpp"
-#include "sidecar/repository/repository.hpp"
+#include "sidecar/cli/show_queues.hpp"
+#include "sidecar/cli/stored_statistics.hpp"
+#include "sidecar/engine/stored_snapshot.hpp"
 
 namespace hot_backup {
 namespace {
 
 OrderedJson file_json(const FileEntry& file) {
     OrderedJson json{{"file", file.path}, {"kind", file.kind}, {"size", file.size}};
+    if (!file.target.empty()) {
+        json["target"] = file.target;
+    }
     if (file.origin) {
         json["origin"] = file.origin->path;
     }
     return json;
+}
+
+void keep_vhost(const std::string& name, const std::string& backup_id,
+                std::vector<StoredVhost>& vhosts) {
+    std::erase_if(vhosts, [&](const StoredVhost& vhost) { return vhost.name != name; });
+    if (vhosts.empty()) {
+        throw Error(ErrorCode::failed, "backup " + backup_id + " has no vhost " + name,
+                    "See `show` for the vhosts that it has.");
+    }
+}
+
+std::vector<StoredVhost> read_vhosts(const Repository& repository, const std::string& backup_id,
+                                     const Summary& summary) {
+    std::vector<QueueStatistics> statistics;
+    read_statistics(repository, backup_id,
+                    [&](QueueStatistics queue) { statistics.push_back(std::move(queue)); });
+    StoredSnapshot stored(repository, backup_id);
+    Snapshot snapshot(stored, SnapshotIndex::scan(stored));
+    return list_queues(snapshot, summary.rabbitmq_version, std::move(statistics));
 }
 
 void show_summary(const std::string& id, const Summary& summary, Output& output) {
@@ -25,6 +49,8 @@ void show_summary(const std::string& id, const Summary& summary, Output& output)
     output.line("size        " + format_bytes(summary.bytes) + " in " +
                 std::to_string(summary.files) + " files; " + format_bytes(summary.stored_bytes) +
                 " stored");
+    output.line("pause       " +
+                (summary.cut ? describe_cut(*summary.cut) : "none: the backup holds no messages"));
     output.line("metadata    " + printable(summary.metadata.store) + ": " +
                 describe_counts(summary.counts));
     std::string tables;
@@ -42,25 +68,65 @@ void show_summary(const std::string& id, const Summary& summary, Output& output)
     output.line("plugins     " + plugins);
 }
 
-}  // namespace
+// What there is of the node's own files, in numbers: they are too many to be listed.
+class DataFiles {
+public:
+    // Whether the file is one of them.
+    bool add(const FileEntry& file) {
+        if (file.kind == "data") {
+            ++files_;
+            bytes_ += file.size;
+        } else if (file.kind == "directory") {
+            ++directories_;
+        } else if (file.kind == "symlink") {
+            ++links_;
+        } else {
+            return false;
+        }
+        return true;
+    }
 
-ExitCode show_command(const Arguments& arguments, Output& output) {
-    const auto repository = Repository::open(posix_file_system(), arguments.repository);
-    auto manifest = repository.read_manifest(repository.resolve(arguments.backups.front()));
-    const auto& summary = manifest.summary();
-
-    show_summary(manifest.backup_id(), summary, output);
-    output.line("files");
-    auto files = OrderedJson::array();
-    while (const auto file = manifest.next_file()) {
-        output.line("  " + pad(format_bytes(file->size), 10) + printable(file->path) +
-                    (file->origin ? "  (" + printable(file->origin->path) + ")" : ""));
-        if (output.json()) {
-            files.push_back(file_json(*file));
+    void print(Output& output) const {
+        if (files_ + directories_ + links_ > 0) {
+            output.line("data        " + plural(files_, "file", "files") + ", " +
+                        format_bytes(bytes_) + "; " +
+                        plural(directories_, "directory", "directories") + ", " +
+                        plural(links_, "symbolic link", "symbolic links"));
         }
     }
 
-    auto json = to_json(manifest.backup_id(), summary);
+private:
+    std::uint64_t files_ = 0;
+    std::uint64_t bytes_ = 0;
+    std::uint64_t directories_ = 0;
+    std::uint64_t links_ = 0;
+};
+
+void show_file(const FileEntry& file, Output& output) {
+    output.line("  " + pad(format_bytes(file.size), 10) + printable(file.path) +
+                (file.target.empty() ? "" : " -> " + printable(file.target)) +
+                (file.origin ? "  (" + printable(file.origin->path) + ")" : ""));
+}
+
+// Returns the list for programs.
+OrderedJson show_files(ManifestReader& manifest, bool all, Output& output) {
+    output.line("files");
+    DataFiles data;
+    auto list = OrderedJson::array();
+    while (const auto file = manifest.next_file()) {
+        if (!data.add(*file) || all) {
+            show_file(*file, output);
+        }
+        if (output.json()) {
+            list.push_back(file_json(*file));
+        }
+    }
+    data.print(output);
+    return list;
+}
+
+OrderedJson details_json(const Summary& summary) {
+    OrderedJson json;
     json["program"] = summary.program;
     json["data_dir"] = summary.data_dir;
     json["metadata"] = {{"store", summary.metadata.store},
@@ -76,8 +142,32 @@ ExitCode show_command(const Arguments& arguments, Output& output) {
     for (const auto& plugin : summary.plugins) {
         json["plugins"].push_back({{"name", plugin.name}, {"version", plugin.version}});
     }
-    json["file_list"] = std::move(files);
-    output.summary(std::move(json));
+    return json;
+}
+
+}  // namespace
+
+ExitCode show_command(const Arguments& arguments, Output& output) {
+    const auto repository = Repository::open(posix_file_system(), arguments.repository);
+    auto manifest = repository.read_manifest(repository.resolve(arguments.backups.front()));
+    const auto& id = manifest.backup_id();
+    const auto& summary = manifest.summary();
+
+    show_summary(id, summary, output);
+    auto files = show_files(manifest, arguments.files, output);
+    auto vhosts = read_vhosts(repository, id, summary);
+    if (arguments.vhost) {
+        keep_vhost(*arguments.vhost, id, vhosts);
+    }
+    print_vhosts(vhosts, arguments.all, output);
+
+    if (output.json()) {
+        auto json = to_json(id, summary);
+        json.update(details_json(summary));
+        json["vhosts"] = to_json(vhosts);
+        json["file_list"] = std::move(files);
+        output.summary(std::move(json));
+    }
     return exit_done;
 }
 

@@ -1,30 +1,41 @@
 #include "sidecar/cli/commands.hpp"
+#include "sidecar/cli/stored_statistics.hpp"
 #include "sidecar/definitions/snapshot_reader.hpp"
 #include "sidecar/engine/interrupt.hpp"
 #include "sidecar/engine/stored_snapshot.hpp"
 #include "sidecar/repository/verify.hpp"
 
+#include <functional>
 #include <optional>
+#include <string_view>
 
 namespace hot_backup {
 namespace {
 
 // Bytes that are what was written may still make no sense, should a fault of ours have written
-// them: the metadata is read through from the first item to the last.
-void read_metadata_through(const Repository& repository, VerifyReport& report) {
+// them: what we understand is read through from the first item to the last.
+void read_through(std::string_view path, VerifyReport& report, const std::function<void()>& read) {
     try {
-        StoredSnapshot snapshot(repository, report.backup_id);
-        SnapshotIndex::scan(snapshot);
+        read();
     } catch (const Error& error) {
         if (error.code() != ErrorCode::damaged) {
             throw;
         }
         Finding finding;
         finding.what = Finding::What::file;
-        finding.name = snapshot_path;
+        finding.name = path;
         finding.reason = error.what();
         report.findings.push_back(std::move(finding));
     }
+}
+
+void read_contents_through(const Repository& repository, VerifyReport& report) {
+    read_through(snapshot_path, report, [&] {
+        StoredSnapshot snapshot(repository, report.backup_id);
+        SnapshotIndex::scan(snapshot);
+    });
+    read_through(statistics_path, report,
+                 [&] { read_statistics(repository, report.backup_id, [](QueueStatistics) {}); });
 }
 
 const char* name_of(Finding::What what) {
@@ -64,7 +75,7 @@ bool verify_one(const Repository& repository, const std::string& id, Output& out
     };
     auto report = verify_backup(repository, id, callbacks);
     if (report.whole()) {
-        read_metadata_through(repository, report);
+        read_contents_through(repository, report);
     }
 
     output.line(id + (report.whole() ? "  whole: " : "  DAMAGED: ") + std::to_string(report.files) +

@@ -24,7 +24,6 @@ constexpr std::size_t flush_at = 64 * 1024;
 constexpr std::size_t longest_integer = 4096;  // bytes of its magnitude
 constexpr const char* no_place_hint =
     "The snapshot itself is intact and holds it: report this as a defect with the record's name.";
-constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
 
 // The text of an atom or binary, or nullptr.
 const std::string* text_of(const Term& term) noexcept {

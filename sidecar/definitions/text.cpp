@@ -61,6 +61,20 @@ std::size_t valid_utf8_prefix(std::string_view bytes) noexcept {
     return valid;
 }
 
+std::string replace_invalid_utf8(std::string_view bytes) {
+    std::string text;
+    while (!bytes.empty()) {
+        const auto valid = valid_utf8_prefix(bytes);
+        text += bytes.substr(0, valid);
+        bytes.remove_prefix(valid);
+        if (!bytes.empty()) {
+            text += replacement_character;
+            bytes.remove_prefix(1);
+        }
+    }
+    return text;
+}
+
 std::string to_base64(std::string_view bytes) {
     std::string text;
     text.reserve((bytes.size() + 2) / 3 * 4);

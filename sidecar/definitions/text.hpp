@@ -11,6 +11,10 @@ namespace hot_backup {
 // surrogates).
 std::size_t valid_utf8_prefix(std::string_view bytes) noexcept;
 
+inline constexpr std::string_view replacement_character = "\xEF\xBF\xBD";  // U+FFFD
+// The text with that in the place of each byte that is no part of well-formed UTF-8.
+std::string replace_invalid_utf8(std::string_view bytes);
+
 // RFC 4648 with padding, on one line.
 std::string to_base64(std::string_view bytes);
 

@@ -5,6 +5,11 @@
 #include <algorithm>
 
 namespace hot_backup {
+namespace {
+
+constexpr auto mistake_hint = "Report this: it is a mistake in rabbitmq-hot-backup.";
+
+}  // namespace
 
 FileWriter::FileWriter(FileWriter&& other) noexcept
     : backup_(std::exchange(other.backup_, nullptr)), entry_(std::move(other.entry_)) {}
@@ -31,7 +36,7 @@ public:
         const State found = writer.state_;
         if (found == State::published) {
             throw Error(ErrorCode::failed, "backup " + writer.id_ + " is published already",
-                        "Report this: it is a mistake in rabbitmq-hot-backup.");
+                        mistake_hint);
         }
         writer.state_ = State::failed;
         if (found != expected) {
@@ -72,6 +77,41 @@ BackupWriter::~BackupWriter() {
 FileWriter BackupWriter::add_file(std::string path, std::string kind,
                                   std::optional<Origin> origin) {
     Step step(*this, State::idle);
+    check_path(path);
+    FileEntry entry;
+    entry.path = std::move(path);
+    entry.kind = std::move(kind);
+    entry.origin = std::move(origin);
+    step.done(State::writing_file);
+    return {*this, std::move(entry)};
+}
+
+Extent BackupWriter::store(std::string_view bytes) {
+    const Digest digest = checksum(bytes);
+    const std::lock_guard lock(store_mutex_);
+    Step step(*this, State::idle);
+    if (bytes.empty() || bytes.size() > max_extent_size) {
+        throw Error(ErrorCode::failed,
+                    "an extent cannot have " + std::to_string(bytes.size()) + " bytes",
+                    mistake_hint);
+    }
+    Extent extent = packs_.store(bytes, digest);
+    step.done(State::idle);
+    return extent;
+}
+
+void BackupWriter::add_entry(FileEntry entry) {
+    Step step(*this, State::idle);
+    check_path(entry.path);
+    if (const std::string problem = problem_of(entry, id_); !problem.empty()) {
+        throw Error(ErrorCode::failed, "cannot store \"" + entry.path + "\": " + problem,
+                    mistake_hint);
+    }
+    files_.insert(std::move(entry));
+    step.done(State::idle);
+}
+
+void BackupWriter::check_path(const std::string& path) const {
     if (!is_path_in_backup(path) || files_.contains(path)) {
         throw Error(
             ErrorCode::failed,
@@ -79,12 +119,6 @@ FileWriter BackupWriter::add_file(std::string path, std::string kind,
             "A file of the node needs a name in UTF-8 that no other one has: rename it, "
             "then make the backup again.");
     }
-    FileEntry entry;
-    entry.path = std::move(path);
-    entry.kind = std::move(kind);
-    entry.origin = std::move(origin);
-    step.done(State::writing_file);
-    return {*this, std::move(entry)};
 }
 
 void BackupWriter::append(FileEntry& entry, std::string_view bytes) {
@@ -107,8 +141,7 @@ void BackupWriter::close(FileEntry entry) {
     if (packs_.extent_size() > 0) {
         entry.extents.push_back(packs_.end_extent());
     }
-    std::string path = entry.path;
-    files_.emplace(std::move(path), std::move(entry));
+    files_.insert(std::move(entry));
     step.done(State::idle);
 }
 
@@ -135,7 +168,7 @@ void BackupWriter::fill_in(Summary& summary) const {
     summary.files = files_.size();
     summary.bytes = 0;
     summary.stored_bytes = 0;
-    for (const auto& [path, entry] : files_) {
+    for (const FileEntry& entry : files_) {
         summary.bytes += entry.size;
         for (const Extent& extent : entry.extents) {
             summary.stored_bytes += extent.stored_size();
@@ -147,7 +180,7 @@ void BackupWriter::fill_in(Summary& summary) const {
 void BackupWriter::write_manifest(const Summary& summary) {
     const auto file = file_system_.create(temporary_manifest());
     ManifestWriter manifest(*file, id_, summary);
-    for (const auto& [path, entry] : files_) {
+    for (const FileEntry& entry : files_) {
         manifest.write_file(entry);
     }
     manifest.finish();

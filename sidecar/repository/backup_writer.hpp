@@ -10,14 +10,15 @@
 //
 // Nobody sees the backup before publish() has returned. Any call may throw Error; then the backup
 // cannot be published any more, and the destructor removes what was written. What it cannot remove,
-// the next writer sweeps. One thread uses a writer at a time. Memory: a buffer of a pack, and the
-// list of extents (about 100 bytes per 4 MiB).
+// the next writer sweeps. One thread uses a writer at a time, but for store(). Memory: a buffer of
+// a pack, and the list of files and extents (about 500 bytes a file and 64 an extent).
 #pragma once
 
 #include "sidecar/repository/repository.hpp"
 
 #include <functional>
-#include <map>
+#include <mutex>
+#include <set>
 
 namespace hot_backup {
 
@@ -69,6 +70,16 @@ public:
     // is taken.
     FileWriter add_file(std::string path, std::string kind, std::optional<Origin> origin = {});
 
+    // Stores bytes (1 to max_extent_size) as an extent of their own. For files whose parts are
+    // stored out of order, or again and again: add_entry() names the extents that count. May be
+    // called by several threads at once, as long as none uses another function and no FileWriter is
+    // open: the digest is computed side by side, the pack is written by one at a time. What is
+    // stored and never named stays in the pack, unused.
+    Extent store(std::string_view bytes);
+    // A file of extents that store() returned or an earlier backup has, a directory or a symbolic
+    // link. Errors as of add_file(), and when the format does not allow it: problem_of().
+    void add_entry(FileEntry entry);
+
     // Makes the backup durable, then visible. Fills in `started`, `finished`, `files`, `bytes`,
     // `stored_bytes` and `packs`, and returns the whole. `after_sync` is called after each sync but
     // the last: a sync may take long on a busy disk, and who has a connection answers it there.
@@ -83,6 +94,14 @@ private:
     enum class State { idle, writing_file, failed, published };
     class Step;
 
+    struct ByPath {
+        using is_transparent = void;
+        bool operator()(const FileEntry& a, const FileEntry& b) const { return a.path < b.path; }
+        bool operator()(const FileEntry& a, std::string_view b) const { return a.path < b; }
+        bool operator()(std::string_view a, const FileEntry& b) const { return a < b.path; }
+    };
+
+    void check_path(const std::string& path) const;
     void append(FileEntry& entry, std::string_view bytes);
     void close(FileEntry entry);
     void fill_in(Summary& summary) const;
@@ -99,7 +118,8 @@ private:
     Options options_;
     std::string id_;
     PackWriter packs_;
-    std::map<std::string, FileEntry> files_;
+    std::set<FileEntry, ByPath> files_;
+    std::mutex store_mutex_;  // of packs_ and state_, while store() runs
     State state_ = State::idle;
     bool manifest_may_be_visible_ = false;
 };

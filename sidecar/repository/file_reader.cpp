@@ -7,7 +7,7 @@ namespace hot_backup {
 FileReader::FileReader(const Repository& repository, FileEntry entry, std::string backup_id)
     : repository_(repository), entry_(std::move(entry)), backup_id_(std::move(backup_id)) {
     if (backup_id_.empty() && !entry_.extents.empty()) {
-        backup_id_ = backup_of_pack(entry_.extents.back().pack);
+        backup_id_ = backup_of_pack(entry_.extents.back().pack.text());
     }
 }
 
@@ -25,7 +25,7 @@ std::optional<std::string_view> FileReader::next() {
     try {
         if (!pack_ || pack_->name() != extent.pack) {
             pack_.reset();
-            pack_.emplace(repository_.open_pack(extent.pack));
+            pack_.emplace(repository_.open_pack(extent.pack.text()));
         }
         const std::string_view bytes = pack_->read(extent);
         ++next_extent_;

@@ -2,9 +2,7 @@
 
 #include "sidecar/repository/identifier.hpp"
 #include "sidecar/repository/json_fields.hpp"
-#include "sidecar/repository/pack.hpp"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -14,17 +12,6 @@ namespace {
 
 constexpr std::string_view format = "rabbitmq-hot-backup manifest";
 constexpr unsigned version = 1;
-constexpr std::uint64_t max_stored_size = max_extent_size + (std::uint64_t{1} << 20);
-
-// JSON is UTF-8, so its writer knows.
-bool is_utf8(std::string_view text) {
-    try {
-        static_cast<void>(Json(text).dump());
-        return true;
-    } catch (const Json::type_error&) {
-        return false;
-    }
-}
 
 // Writing. Keys appear in the order of docs/format.md.
 
@@ -35,7 +22,7 @@ std::string mode_text(std::uint32_t mode) {
 }
 
 OrderedJson to_json(const Extent& extent) {
-    OrderedJson json{{"pack", extent.pack},
+    OrderedJson json{{"pack", extent.pack.text()},
                      {"offset", extent.offset},
                      {"size", extent.size},
                      {"xxh3_128", extent.digest.hex()}};
@@ -49,6 +36,9 @@ OrderedJson to_json(const Extent& extent) {
 
 OrderedJson to_json(const FileEntry& entry) {
     OrderedJson json{{"file", entry.path}, {"kind", entry.kind}, {"size", entry.size}};
+    if (!entry.target.empty()) {
+        json["target"] = entry.target;
+    }
     if (entry.origin) {
         json["origin"] = entry.origin->path;
         json["mode"] = mode_text(entry.origin->mode);
@@ -77,6 +67,17 @@ OrderedJson to_json(const Counts& counts) {
             {"bindings", counts.bindings}, {"policies", counts.policies}};
 }
 
+OrderedJson to_json(const CutSummary& cut) {
+    return {{"acquisition_us", cut.acquisition_us},
+            {"hold_us", cut.hold_us},
+            {"pause_us", cut.pause_us},
+            {"attempts", cut.attempts},
+            {"passes", cut.passes},
+            {"files", cut.files},
+            {"memory_bytes", cut.memory_bytes},
+            {"tail_bytes", cut.tail_bytes}};
+}
+
 OrderedJson to_json(const Summary& summary) {
     OrderedJson plugins = OrderedJson::array();
     for (const PluginVersion& plugin : summary.plugins) {
@@ -86,38 +87,31 @@ OrderedJson to_json(const Summary& summary) {
     for (const PackSize& pack : summary.packs) {
         packs.push_back({{"name", pack.name}, {"bytes", pack.bytes}});
     }
-    return {{"program", summary.program},
-            {"kind", summary.kind},
-            {"started", to_text(summary.started)},
-            {"finished", to_text(summary.finished)},
-            {"instant", to_text(summary.instant)},
-            {"node", summary.node},
-            {"cluster", summary.cluster},
-            {"rabbitmq_version", summary.rabbitmq_version},
-            {"erlang_version", summary.erlang_version},
-            {"plugin_version", summary.plugin_version},
-            {"plugins", plugins},
-            {"data_dir", summary.data_dir},
-            {"metadata", to_json(summary.metadata)},
-            {"counts", to_json(summary.counts)},
-            {"files", summary.files},
-            {"bytes", summary.bytes},
-            {"stored_bytes", summary.stored_bytes},
-            {"packs", packs}};
+    OrderedJson json{{"program", summary.program},
+                     {"kind", summary.kind},
+                     {"started", to_text(summary.started)},
+                     {"finished", to_text(summary.finished)},
+                     {"instant", to_text(summary.instant)},
+                     {"node", summary.node},
+                     {"cluster", summary.cluster},
+                     {"rabbitmq_version", summary.rabbitmq_version},
+                     {"erlang_version", summary.erlang_version},
+                     {"plugin_version", summary.plugin_version},
+                     {"plugins", plugins},
+                     {"data_dir", summary.data_dir},
+                     {"metadata", to_json(summary.metadata)},
+                     {"counts", to_json(summary.counts)}};
+    if (summary.cut) {
+        json["cut"] = to_json(*summary.cut);
+    }
+    json["files"] = summary.files;
+    json["bytes"] = summary.bytes;
+    json["stored_bytes"] = summary.stored_bytes;
+    json["packs"] = std::move(packs);
+    return json;
 }
 
 // Reading. Everything throws BadField.
-
-std::string read_pack_name(const Fields& fields, const char* key, std::string_view backup_id) {
-    const std::string& name = fields.text(key);
-    if (!is_pack_name(name)) {
-        throw BadField("\"" + name + "\" is not the name of a pack");
-    }
-    if (backup_of_pack(name) > backup_id) {
-        throw BadField("pack \"" + name + "\" is newer than the backup");
-    }
-    return name;
-}
 
 std::uint32_t read_mode(const Fields& fields) {
     const std::string& text = fields.text("mode");
@@ -130,23 +124,19 @@ std::uint32_t read_mode(const Fields& fields) {
     return mode;
 }
 
-Extent read_extent(const Json& json, std::string_view backup_id) {
+// Shares the name of its pack with the extent before it, if that is the same.
+Extent read_extent(const Json& json, const PackName& last_pack) {
     const Fields fields(json);
     Extent extent;
-    extent.pack = read_pack_name(fields, "pack", backup_id);
+    const std::string& pack = fields.text("pack");
+    extent.pack = pack == last_pack.text() ? last_pack : PackName(pack);
     extent.offset = fields.number("offset", INT64_MAX - max_stored_size);
     extent.size = fields.number("size", max_extent_size);
     extent.digest = fields.digest("xxh3_128");
     if (fields.has("codec")) {
-        extent.encoding =
+        extent.encoding = std::make_shared<const Extent::Encoding>(
             Extent::Encoding{fields.text("codec"), fields.number("stored", max_stored_size),
-                             fields.digest("stored_xxh3_128")};
-    }
-    if (extent.size == 0 || extent.stored_size() == 0) {
-        throw BadField("an extent is empty");
-    }
-    if (extent.offset < pack_header_size) {
-        throw BadField("an extent begins inside the header of its pack");
+                             fields.digest("stored_xxh3_128")});
     }
     return extent;
 }
@@ -155,23 +145,23 @@ FileEntry read_file_entry(const Json& json, std::string_view backup_id) {
     const Fields fields(json);
     FileEntry entry;
     entry.path = fields.text("file");
-    if (!is_path_in_backup(entry.path)) {
-        throw BadField("\"" + entry.path + "\" is not a path within a backup");
-    }
     entry.kind = fields.text("kind");
     entry.size = fields.number("size");
+    if (fields.has("target")) {
+        entry.target = fields.text("target");
+    }
     if (fields.has("origin")) {
         entry.origin = Origin{fields.text("origin"), read_mode(fields), fields.time("mtime")};
     }
     const Json& extents = fields.array("extents");
     entry.extents.reserve(extents.size());
-    std::uint64_t sum = 0;
+    PackName last_pack;
     for (const Json& extent : extents) {
-        entry.extents.push_back(read_extent(extent, backup_id));
-        sum += entry.extents.back().size;
+        entry.extents.push_back(read_extent(extent, last_pack));
+        last_pack = entry.extents.back().pack;
     }
-    if (sum != entry.size) {
-        throw BadField("the extents of \"" + entry.path + "\" do not add up to its size");
+    if (const std::string problem = problem_of(entry, backup_id); !problem.empty()) {
+        throw BadField(problem);
     }
     return entry;
 }
@@ -206,11 +196,27 @@ Counts read_counts(const Fields& fields) {
     return counts;
 }
 
+CutSummary read_cut(const Fields& fields) {
+    CutSummary cut;
+    cut.acquisition_us = fields.number("acquisition_us");
+    cut.hold_us = fields.number("hold_us");
+    cut.pause_us = fields.number("pause_us");
+    cut.attempts = fields.number("attempts");
+    cut.passes = fields.number("passes");
+    cut.files = fields.number("files");
+    cut.memory_bytes = fields.number("memory_bytes");
+    cut.tail_bytes = fields.number("tail_bytes");
+    return cut;
+}
+
 std::vector<PackSize> read_packs(const Fields& fields, std::string_view backup_id) {
     std::vector<PackSize> packs;
     for (const Json& json : fields.array("packs")) {
         const Fields pack(json);
-        packs.push_back({read_pack_name(pack, "name", backup_id), pack.number("bytes")});
+        packs.push_back({pack.text("name"), pack.number("bytes")});
+        if (!is_pack_name(packs.back().name)) {
+            throw BadField("\"" + packs.back().name + "\" is not the name of a pack");
+        }
         if (backup_of_pack(packs.back().name) != backup_id) {
             throw BadField("another backup made pack \"" + packs.back().name + "\"");
         }
@@ -237,6 +243,9 @@ Summary read_summary(const Fields& fields, std::string_view backup_id) {
     summary.data_dir = fields.text("data_dir");
     summary.metadata = read_metadata(fields.object("metadata"));
     summary.counts = read_counts(fields.object("counts"));
+    if (fields.has("cut")) {
+        summary.cut = read_cut(fields.object("cut"));
+    }
     summary.files = fields.number("files");
     summary.bytes = fields.number("bytes");
     summary.stored_bytes = fields.number("stored_bytes");
@@ -245,21 +254,6 @@ Summary read_summary(const Fields& fields, std::string_view backup_id) {
 }
 
 }  // namespace
-
-bool is_path_in_backup(std::string_view path) {
-    if (path.find('\0') != std::string_view::npos) {
-        return false;
-    }
-    for (std::size_t begin = 0; begin <= path.size();) {
-        const std::size_t end = std::min(path.find('/', begin), path.size());
-        const std::string_view part = path.substr(begin, end - begin);
-        if (part.empty() || part == "." || part == "..") {
-            return false;
-        }
-        begin = end + 1;
-    }
-    return is_utf8(path);
-}
 
 ManifestWriter::ManifestWriter(OpenFile& file, std::string_view backup_id, const Summary& summary)
     : text_(file) {

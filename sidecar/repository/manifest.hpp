@@ -4,6 +4,7 @@
 // does not know, which it ignores. Both sides hold one file's line at a time.
 #pragma once
 
+#include "sidecar/repository/file_entry.hpp"
 #include "sidecar/repository/sealed_text.hpp"
 #include "sidecar/repository/timestamp.hpp"
 
@@ -13,48 +14,6 @@
 #include <vector>
 
 namespace hot_backup {
-
-inline constexpr std::uint64_t max_extent_size = std::uint64_t{16} << 20;
-
-// Bytes of a file, in a pack.
-struct Extent {
-    // How the stored bytes became what they are, where they are not the content itself.
-    struct Encoding {
-        std::string codec;
-        std::uint64_t stored = 0;
-        Digest stored_digest;
-        bool operator==(const Encoding&) const = default;
-    };
-
-    std::string pack;  // ID.NNNN
-    std::uint64_t offset = 0;
-    std::uint64_t size = 0;
-    Digest digest;
-    std::optional<Encoding> encoding;
-
-    std::uint64_t stored_size() const noexcept { return encoding ? encoding->stored : size; }
-    const Digest& stored_digest() const noexcept {
-        return encoding ? encoding->stored_digest : digest;
-    }
-    bool operator==(const Extent&) const = default;
-};
-
-// What the node said about a file of its own.
-struct Origin {
-    std::string path;
-    std::uint32_t mode = 0;  // permission bits
-    Timestamp mtime;
-    bool operator==(const Origin&) const = default;
-};
-
-struct FileEntry {
-    std::string path;  // within the backup
-    std::string kind;  // "metadata", "configuration"
-    std::uint64_t size = 0;
-    std::optional<Origin> origin;
-    std::vector<Extent> extents;
-    bool operator==(const FileEntry&) const = default;
-};
 
 struct PluginVersion {
     std::string name;
@@ -88,6 +47,19 @@ struct Counts {
     bool operator==(const Counts&) const = default;
 };
 
+// How the files were copied, and how long nothing of the node ran for it.
+struct CutSummary {
+    std::uint64_t acquisition_us = 0;  // until everything stood still
+    std::uint64_t hold_us = 0;         // how long it stood
+    std::uint64_t pause_us = 0;        // both: what clients may have felt
+    std::uint64_t attempts = 1;        // stops, the last one included
+    std::uint64_t passes = 0;          // copies of what had changed, before the stop
+    std::uint64_t files = 0;           // looked at within the stop
+    std::uint64_t memory_bytes = 0;    // read within the stop
+    std::uint64_t tail_bytes = 0;      // read after it
+    bool operator==(const CutSummary&) const = default;
+};
+
 struct PackSize {
     std::string name;
     std::uint64_t bytes = 0;
@@ -109,16 +81,13 @@ struct Summary {
     std::string data_dir;
     MetadataSummary metadata;
     Counts counts;
+    std::optional<CutSummary> cut;  // a backup without one holds no messages
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;
     std::uint64_t stored_bytes = 0;
     std::vector<PackSize> packs;
     bool operator==(const Summary&) const = default;
 };
-
-// Whether `path` may name a file of a backup: relative, `/` between parts, no empty, `.` or `..`
-// part, UTF-8, no NUL.
-bool is_path_in_backup(std::string_view path);
 
 class ManifestWriter {
 public:

@@ -59,13 +59,7 @@ void PackWriter::append(std::string_view bytes) {
         return;
     }
     if (extent_size_ == 0) {
-        if (file_ && packs_.back().bytes >= pack_size_) {
-            end_pack();
-        }
-        if (!file_) {
-            begin_pack();
-        }
-        extent_offset_ = packs_.back().bytes;
+        begin_extent();
         checksum_.reset();
     }
     checksum_.update(bytes);
@@ -75,12 +69,18 @@ void PackWriter::append(std::string_view bytes) {
 
 Extent PackWriter::end_extent() {
     Extent extent;
-    extent.pack = packs_.back().name;
+    extent.pack = name_;
     extent.offset = extent_offset_;
     extent.size = extent_size_;
     extent.digest = checksum_.digest();
     extent_size_ = 0;
     return extent;
+}
+
+Extent PackWriter::store(std::string_view bytes, const Digest& digest) {
+    begin_extent();
+    write(bytes);
+    return {name_, extent_offset_, bytes.size(), digest, nullptr};
 }
 
 void PackWriter::finish(const std::function<void()>& after_sync) {
@@ -92,12 +92,22 @@ void PackWriter::finish(const std::function<void()>& after_sync) {
     after_sync();
 }
 
+void PackWriter::begin_extent() {
+    if (file_ && packs_.back().bytes >= pack_size_) {
+        end_pack();
+    }
+    if (!file_) {
+        begin_pack();
+    }
+    extent_offset_ = packs_.back().bytes;
+}
+
 void PackWriter::begin_pack() {
-    packs_.push_back({pack_name(backup_id_, static_cast<unsigned>(packs_.size() + 1)), 0});
-    const std::string& name = packs_.back().name;
-    file_ = file_system_.create(directory_ / (name + ".pack"));
+    name_ = pack_name(backup_id_, static_cast<unsigned>(packs_.size() + 1));
+    packs_.push_back({name_, 0});
+    file_ = file_system_.create(directory_ / (name_.text() + ".pack"));
     buffer_.reserve(write_buffer_size);
-    write(pack_header(name));
+    write(pack_header(name_.text()));
 }
 
 void PackWriter::end_pack() {
@@ -108,17 +118,22 @@ void PackWriter::end_pack() {
 
 void PackWriter::write(std::string_view bytes) {
     packs_.back().bytes += bytes.size();
-    while (!bytes.empty()) {
-        const std::size_t part = std::min(bytes.size(), write_buffer_size - buffer_.size());
-        buffer_ += bytes.substr(0, part);
-        bytes.remove_prefix(part);
-        if (buffer_.size() == write_buffer_size) {
-            flush();
-        }
+    if (buffer_.size() + bytes.size() > write_buffer_size) {
+        flush();
     }
+    if (bytes.size() < write_buffer_size) {
+        buffer_ += bytes;
+        return;
+    }
+    // A copy into the buffer would cost and gain nothing.
+    file_->append(bytes);
+    file_->write_behind(unwritten_window);
 }
 
 void PackWriter::flush() {
+    if (buffer_.empty()) {
+        return;
+    }
     file_->append(buffer_);
     buffer_.clear();
     file_->write_behind(unwritten_window);

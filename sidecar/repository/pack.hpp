@@ -24,6 +24,8 @@ public:
     std::uint64_t extent_size() const noexcept { return extent_size_; }
     // Ends the extent, which has at least one byte.
     Extent end_extent();
+    // An extent in one piece (1 byte or more) with this digest, while none is being written.
+    Extent store(std::string_view bytes, const Digest& digest);
 
     // Every pack and its name in the directory are on stable storage when this returns. Nothing is
     // appended afterwards. `after_sync` is called after each sync.
@@ -32,6 +34,8 @@ public:
     const std::vector<PackSize>& packs() const noexcept { return packs_; }
 
 private:
+    // The extent's place is the end of the last pack, or the beginning of a new one.
+    void begin_extent();
     void begin_pack();
     void end_pack();
     void write(std::string_view bytes);
@@ -42,6 +46,7 @@ private:
     std::string backup_id_;
     std::uint64_t pack_size_;
     std::vector<PackSize> packs_;  // the last one is being written while file_ is open
+    PackName name_;                // of that one
     std::unique_ptr<OpenFile> file_;
     std::string buffer_;
     Checksum checksum_;

@@ -26,6 +26,13 @@ TEST_CASE("UTF-8 is told from what only looks like it") {
     CHECK(valid_utf8_prefix("ab\xC3\xA9\xFFzz") == 4);
 }
 
+TEST_CASE("each byte that is not UTF-8 is replaced") {
+    CHECK(replace_invalid_utf8("") == "");
+    CHECK(replace_invalid_utf8("a\xC3\xA9z") == "a\xC3\xA9z");
+    CHECK(replace_invalid_utf8("\xFF") == replacement_character);
+    CHECK(replace_invalid_utf8("a\xE2\x82z\x80") == "a\xEF\xBF\xBD\xEF\xBF\xBDz\xEF\xBF\xBD");
+}
+
 TEST_CASE("base64 as in RFC 4648") {
     CHECK(to_base64("") == "");
     CHECK(to_base64("f") == "Zg==");

@@ -96,6 +96,46 @@ TEST_CASE("a repository is written to the byte") {
     CHECK(disk.content(second) == expected_pack("0002", "xy"));
 }
 
+TEST_CASE("the files of a node and how they were cut are written to the byte") {
+    MemoryFileSystem disk;
+    const Repository repository = Repository::open_or_create(disk, "/r");
+    const Lock lock(disk, "/r", "create");
+    BackupWriter writer(repository, lock, sample_time());
+    const Origin origin{"/node/x", 0750, sample_time()};
+    writer.add_entry({"data/d", "directory", 0, origin, {}, {}});
+    writer.add_entry({"data/d/file", "data", 1, origin, {writer.store("x")}, {}});
+    writer.add_entry({"data/link", "symlink", 0, origin, {}, "d/file"});
+    Summary summary = sample_summary();
+    summary.cut = CutSummary{900, 5200, 6100, 1, 3, 12, 4096, 70000};
+    writer.publish(summary);
+
+    const std::string& manifest = disk.content(repository.manifest_path(id));
+    CHECK(has(manifest, R"("policies":6},"cut":{"acquisition_us":900,"hold_us":5200,)"
+                        R"("pause_us":6100,"attempts":1,"passes":3,"files":12,)"
+                        R"("memory_bytes":4096,"tail_bytes":70000},"files":3,)"));
+    const std::string node =
+        R"("origin":"/node/x","mode":"0750","mtime":"2026-11-22T07:32:41.512000Z",)";
+    CHECK(has(manifest,
+              "\n"
+              R"({"file":"data/d","kind":"directory","size":0,)" +
+                  node +
+                  R"("extents":[]})"
+                  "\n"
+                  R"({"file":"data/d/file","kind":"data","size":1,)" +
+                  node +
+                  R"("extents":[{"pack":"20261122T073241.512Z.0001","offset":128,)"
+                  R"("size":1,"xxh3_128":")" +
+                  checksum("x").hex() +
+                  R"("}]})"
+                  "\n"
+                  R"({"file":"data/link","kind":"symlink","size":0,)"
+                  R"("target":"d/file",)" +
+                  node +
+                  R"("extents":[]})"
+                  "\n"));
+    CHECK(repository.read_manifest(id).summary().cut == summary.cut);
+}
+
 TEST_CASE("what is written can be read") {
     MemoryFileSystem disk;
     const Repository repository = Repository::open_or_create(disk, "/r");

@@ -33,8 +33,9 @@ struct Lines {
                            "metadata",
                            30,
                            Origin{"/etc/a", 0600, sample_time()},
-                           {{pack, 128, 10, checksum("x"), {}}, {pack, 138, 20, {}, {}}}});
-        writer.write_file({"b", "metadata", 0, {}, {}});
+                           {{pack, 128, 10, checksum("x"), {}}, {pack, 138, 20, {}, {}}},
+                           {}});
+        writer.write_file({"b", "metadata", 0, {}, {}, {}});
         writer.finish();
         SealedTextReader reader(disk, "/m");
         reader.next_line();
@@ -146,6 +147,66 @@ TEST_CASE("extents are within their bounds") {
     extent("is not the name of a pack", "pack", "../../etc/passwd");
     extent("is newer than the backup", "pack", "20261122T073241.513Z.0001");
     check_damaged("\"stored\"", [](Lines& l) { l.extent()["codec"] = "zstd"; });
+}
+
+TEST_CASE("directories and symbolic links have no content, and only links a target") {
+    const auto entry = [](const char* what, const char* kind, const OrderedJson& target) {
+        check_damaged(what, [&](Lines& l) {
+            l.files[1]["kind"] = kind;
+            if (!target.is_null()) {
+                l.files[1]["target"] = target;
+            }
+        });
+    };
+    entry("the symbolic link \"b\" has no target", "symlink", nullptr);
+    entry("the symbolic link \"b\" has no target", "symlink", "");
+    entry("\"target\" is not a string", "symlink", 1);
+    entry("\"b\" has a target but is no symbolic link", "directory", "/x");
+    entry("\"b\" has a target but is no symbolic link", "data", "/x");
+    for (const std::string empty : {"directory", "symlink"}) {
+        check_damaged("\"a\" has content but is a " + empty, [&](Lines& l) {
+            l.files[0]["kind"] = empty;
+            if (empty == "symlink") {
+                l.files[0]["target"] = "/x";
+            }
+        });
+        check_damaged("do not add up to its size", [&](Lines& l) {
+            l.files[1]["kind"] = empty;
+            l.files[1]["size"] = 1;
+            if (empty == "symlink") {
+                l.files[1]["target"] = "/x";
+            }
+        });
+    }
+
+    Lines lines;
+    lines.files[0]["kind"] = "data";
+    lines.files[1]["kind"] = "symlink";
+    lines.files[1]["target"] = "../a b/\u00e4";
+    CHECK(read(lines)[1].target == "../a b/\xc3\xa4");
+    lines.files[1].erase("target");
+    lines.files[1]["kind"] = "directory";
+    CHECK(read(lines)[1].target.empty());
+}
+
+TEST_CASE("how the files were cut is whole, or not there") {
+    const OrderedJson cut = {{"acquisition_us", 900}, {"hold_us", 5200},    {"pause_us", 6100},
+                             {"attempts", 1},         {"passes", 3},        {"files", 12},
+                             {"memory_bytes", 4096},  {"tail_bytes", 70000}};
+    Lines good;
+    good.of_summary("cut") = cut;
+    CHECK(read(good).size() == 2);
+    for (const auto& [key, value] : cut.items()) {
+        check_damaged('"' + key + '"', [&](Lines& l) {
+            l.of_summary("cut") = cut;
+            l.of_summary("cut").erase(key);
+        });
+        check_damaged('"' + key + '"', [&](Lines& l) {
+            l.of_summary("cut") = cut;
+            l.of_summary("cut")[key] = -1;
+        });
+    }
+    check_damaged("\"cut\"", [](Lines& l) { l.of_summary("cut") = 1; });
 }
 
 TEST_CASE("what a file was on the node is whole, or not there") {

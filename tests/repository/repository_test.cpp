@@ -315,7 +315,8 @@ TEST_CASE("files with a codec that we do not know are verified, and not called d
     const std::string first = write_sample(repository, first_time);
     FileEntry entry = repository.find_file(first, "configuration/rabbitmq.conf");
     Extent& extent = entry.extents.at(0);
-    extent.encoding = Extent::Encoding{"zstd", extent.size, extent.digest};
+    extent.encoding = std::make_shared<const Extent::Encoding>(
+        Extent::Encoding{"zstd", extent.size, extent.digest});
     extent.size = entry.size = 1000;
     extent.digest = checksum("what it would be");
     Summary summary = sample_summary();
@@ -334,7 +335,7 @@ TEST_CASE("files with a codec that we do not know are verified, and not called d
     const Error error = error_of([&] { read_backup(repository, second); });
     CHECK(error.code() == ErrorCode::failed);
     CHECK(has(error.what(), "codec \"zstd\""));
-    disk.content(repository.pack_path(extent.pack)).at(extent.offset) ^= 1;
+    disk.content(repository.pack_path(extent.pack.text())).at(extent.offset) ^= 1;
     CHECK(verify_backup(repository, second).findings.size() == 1);
 }
 
