@@ -5,9 +5,10 @@ set -eu
 
 usage() {
     cat << 'END'
-usage: sh tests/run.sh [--fast] [-R REGEX]
+usage: sh tests/run.sh [--fast | --soak] [-R REGEX]
 
   --fast     only the unit tests, with sanitizers
+  --soak     the tests of exactness with ten times the rounds, for an hour or so
   -R REGEX   only tests whose names match
 END
 }
@@ -17,6 +18,7 @@ filter=
 while [ $# -gt 0 ]; do
     case $1 in
         --fast) fast=yes ;;
+        --soak) export HOT_BACKUP_SOAK=1 ;;
         -R) [ $# -ge 2 ] || { usage >&2; exit 2; }
             filter=$2
             shift ;;

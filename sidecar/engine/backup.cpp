@@ -1,6 +1,7 @@
 #include "sidecar/engine/backup.hpp"
 
 #include "sidecar/definitions/snapshot_reader.hpp"
+#include "sidecar/engine/image.hpp"
 #include "sidecar/engine/version.hpp"
 #include "sidecar/repository/backup_writer.hpp"
 
@@ -17,7 +18,7 @@ public:
     ProgressMeter(Broker& broker, std::uint64_t job, const ProgressListener& listener)
         : broker_(broker), job_(job), listener_(listener) {}
 
-    void operator()(std::string_view phase, std::uint64_t done, std::uint64_t total = 0) {
+    void operator()(const std::string& phase, std::uint64_t done, std::uint64_t total = 0) {
         if (listener_) {
             listener_(phase, done, total);
         }
@@ -33,11 +34,29 @@ private:
     Broker& broker_;
     std::uint64_t job_;
     const ProgressListener& listener_;
-    std::string_view phase_;  // always a literal of this file
+    std::string phase_;
     Clock::time_point last_;
 };
 
-Summary begin_summary(const NodeIdentity& identity, NodeDescription& description) {
+// What is backed up of the node, and how.
+struct Plan {
+    NodeDescription node;
+    std::vector<CaptureRoot> roots;
+    std::chrono::milliseconds max_pause{};
+    std::uint64_t rate_limit = 0;
+};
+
+// The request's word counts, or else the node's.
+Plan make_plan(Broker& broker, const BackupRequest& request, const Job& job) {
+    Plan plan;
+    plan.node = broker.describe();
+    plan.roots = roots_of(plan.node, request.repository);
+    plan.max_pause = request.max_pause.value_or(job.max_pause);
+    plan.rate_limit = request.rate_limit.value_or(job.rate_limit);
+    return plan;
+}
+
+Summary begin_summary(const NodeIdentity& identity, const NodeDescription& description) {
     Summary summary;
     summary.program = program_version;
     summary.node = identity.node;
@@ -45,8 +64,8 @@ Summary begin_summary(const NodeIdentity& identity, NodeDescription& description
     summary.rabbitmq_version = identity.rabbitmq_version;
     summary.erlang_version = identity.erlang_version;
     summary.plugin_version = identity.plugin_version;
-    summary.plugins = std::move(description.plugins);
-    summary.data_dir = std::move(description.data_dir);
+    summary.plugins = description.plugins;
+    summary.data_dir = description.data_dir;
     return summary;
 }
 
@@ -114,22 +133,50 @@ void write_metadata(BackupWriter& writer, Broker& broker, Summary& summary,
                       .policies = standing[Category::policies]};
 }
 
-Summary write_and_publish(BackupWriter& writer, Broker& broker, ProgressMeter& progress,
-                          std::vector<std::string>& warnings) {
-    auto description = broker.describe();
-    write_configuration(writer, description.configuration, warnings);
-    auto summary = begin_summary(broker.identity(), description);
+// How many messages each queue has, for `show`: docs/format.md, "statistics/queues".
+void write_statistics(BackupWriter& writer, Broker& broker) {
+    auto statistics = writer.add_file("statistics/queues", "statistics");
+    broker.stream_statistics(
+        [&](const QueueStatistics& queue) { statistics.append(to_line(queue)); });
+    statistics.close();
+}
 
-    progress("checkpoint", 0);
-    const auto checkpoint = broker.begin_checkpoint();
-    summary.instant = checkpoint.instant;
-    summary.metadata.store = checkpoint.store;
-    summary.metadata.activation_us = checkpoint.activation_us;
-    summary.metadata.tables = checkpoint.tables;
-    summary.metadata.skipped = checkpoint.skipped;
+// The part of a backup that is of one instant: the node's files and its metadata.
+void write_instant(BackupWriter& writer, Broker& broker, const Plan& plan, Summary& summary,
+                   ProgressMeter& progress, std::vector<std::string>& warnings) {
+    CopyOptions options;
+    options.rate_limit = plan.rate_limit;
+    LiveCopy copy(
+        plan.roots, single_files_of(plan.node),
+        [&](std::string_view bytes) { return writer.store(bytes); }, options);
+    const auto image = take_image(broker, copy, plan.max_pause,
+                                  [&](const std::string& phase, std::uint64_t done,
+                                      std::uint64_t total) { progress(phase, done, total); });
+    summary.instant = image.instant;
+    summary.cut = image.cut;
+    summary.metadata.store = image.checkpoint.store;
+    summary.metadata.activation_us = image.checkpoint.activation_us;
+    summary.metadata.tables = image.checkpoint.tables;
+    summary.metadata.skipped = image.checkpoint.skipped;
     write_metadata(writer, broker, summary, progress);
     broker.end_checkpoint();
 
+    for (auto& entry : copy.take_entries()) {
+        writer.add_entry(std::move(entry));
+    }
+    if (copy.unwatched_directories() > 0) {
+        warnings.push_back(std::to_string(copy.unwatched_directories()) +
+                           " directories could not be watched, which made the pause longer: raise "
+                           "fs.inotify.max_user_watches");
+    }
+}
+
+Summary write_and_publish(BackupWriter& writer, Broker& broker, const Plan& plan,
+                          ProgressMeter& progress, std::vector<std::string>& warnings) {
+    write_configuration(writer, plan.node.configuration, warnings);
+    auto summary = begin_summary(broker.identity(), plan.node);
+    write_instant(writer, broker, plan, summary, progress, warnings);
+    write_statistics(writer, broker);
     progress("publishing", 0);
     return writer.publish(std::move(summary), now(), [&] { broker.keep_alive(); });
 }
@@ -161,34 +208,36 @@ void report_failure(Broker& broker, std::optional<std::uint64_t> job, const Erro
 
 BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupRequest& request,
                      const ProgressListener& listener) {
-    auto job = request.job;
+    auto number = request.job;
     try {
-        job = broker.begin_job(request.repository, request.job);
+        const auto job = broker.begin_job(request.repository, request.job);
+        number = job.number;
+        const auto plan = make_plan(broker, request, job);
         const auto repository = Repository::open_or_create(file_system, request.repository);
         const Lock lock(file_system, repository.directory(), "create");
         BackupWriter writer(repository, lock);
-        ProgressMeter progress(broker, *job, listener);
+        ProgressMeter progress(broker, job.number, listener);
 
         BackupResult result;
         result.id = writer.id();
-        result.summary = write_and_publish(writer, broker, progress, result.warnings);
+        result.summary = write_and_publish(writer, broker, plan, progress, result.warnings);
 
         // The backup exists from here on: a plugin that cannot be told any more does not undo it.
         try {
             broker.on_interrupt({});
-            broker.end_job(*job, {result.id, result.summary.bytes, nullptr});
+            broker.end_job(job.number, {result.id, result.summary.bytes, nullptr});
         } catch (const Error& error) {
             result.warnings.push_back(std::string("the node does not know of the backup's end: ") +
                                       error.what());
         }
         return result;
     } catch (const Error& error) {
-        report_failure(broker, job, error);
+        report_failure(broker, number, error);
         throw;
     } catch (const std::exception& exception) {
         const Error error(ErrorCode::failed, std::string("unexpected: ") + exception.what(),
                           "Please report this.");
-        report_failure(broker, job, error);
+        report_failure(broker, number, error);
         throw error;
     }
 }

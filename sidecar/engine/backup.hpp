@@ -9,6 +9,7 @@
 #include "sidecar/repository/manifest.hpp"
 #include "sidecar/repository/repository.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -19,8 +20,12 @@
 namespace hot_backup {
 
 struct BackupRequest {
-    std::string repository;            // a directory; made where it is missing
-    std::optional<std::uint64_t> job;  // the plugin's number, when the plugin asked for the backup
+    std::string repository;  // a directory; made where it is missing
+    std::optional<std::uint64_t> job =
+        {};  // the plugin's number, when the plugin asked for the backup
+    // In the place of the node's settings.
+    std::optional<std::chrono::milliseconds> max_pause = {};
+    std::optional<std::uint64_t> rate_limit = {};  // bytes a second
 };
 
 // Hears how far a backup is, for every message that was written. `total` is 0 when unknown.

@@ -1,5 +1,6 @@
 #include "sidecar/engine/broker.hpp"
 
+#include "erlang_port/external_term.hpp"
 #include "sidecar/engine/version.hpp"
 
 #include <unistd.h>
@@ -77,6 +78,10 @@ public:
         return static_cast<std::uint64_t>(integer(key));
     }
 
+    std::optional<std::uint64_t> optional_count(std::string_view key) const {
+        return find(key) ? std::optional(count(key)) : std::nullopt;
+    }
+
     const std::vector<Term>& list(std::string_view key) const {
         const auto* found = map_.find(key);
         const auto* items = found ? found->as<erlang::List>() : nullptr;
@@ -132,6 +137,35 @@ ConfigurationFile configuration_file(const Fields& fields) {
     return file;
 }
 
+Stop::Outcome stop_outcome(const Fields& fields) {
+    const auto outcome = fields.atom("outcome");
+    if (outcome == "held") {
+        return Stop::Outcome::held;
+    }
+    if (outcome == "committed") {
+        return Stop::Outcome::committed;
+    }
+    if (outcome == "late") {
+        return Stop::Outcome::late;
+    }
+    if (outcome == "refused") {
+        return Stop::Outcome::refused;
+    }
+    unexpected("answer to stop", "outcome");
+}
+
+QueueStatistics queue_statistics(const Fields& fields) {
+    QueueStatistics queue;
+    queue.vhost = fields.text("vhost");
+    queue.name = fields.text("name");
+    queue.ready = fields.optional_count("ready");
+    queue.unacknowledged = fields.optional_count("unacknowledged");
+    queue.bytes = fields.optional_count("bytes");
+    queue.first_offset = fields.optional_count("first_offset");
+    queue.last_offset = fields.optional_count("last_offset");
+    return queue;
+}
+
 Term error_term(const Error& error) {
     const bool cancelled = error.code() == ErrorCode::interrupted;
     return erlang::map({{"code", erlang::atom(cancelled ? "cancelled" : "failed")},
@@ -142,8 +176,17 @@ Term error_term(const Error& error) {
 }  // namespace
 
 Broker::Broker(std::unique_ptr<erlang::Channel> channel, std::function<void()> interrupt)
-    : connection_(std::move(channel)) {
-    connection_.on_interrupt(std::move(interrupt));
+    : connection_(std::move(channel)), interrupt_(std::move(interrupt)) {
+    connection_.on_interrupt([this] {
+        if (interrupt_) {
+            interrupt_();
+        }
+        if (chore_) {
+            chore_();
+        }
+    });
+    connection_.on_notice(
+        [this](const std::string& topic, const Map& details) { hear_notice(topic, details); });
     const auto info = connection_.hello(
         make_map({{"program", erlang::binary("rabbitmq-hot-backup")},
                   {"version", erlang::binary(program_version)},
@@ -154,26 +197,47 @@ Broker::Broker(std::unique_ptr<erlang::Channel> channel, std::function<void()> i
 }
 
 void Broker::on_interrupt(std::function<void()> interrupt) {
-    connection_.on_interrupt(std::move(interrupt));
+    interrupt_ = std::move(interrupt);
+}
+
+void Broker::on_wait(std::function<void()> chore) {
+    chore_ = std::move(chore);
 }
 
 void Broker::on_cancel(std::function<void(std::uint64_t job)> cancel) {
-    connection_.on_notice(
-        [cancel = std::move(cancel)](const std::string& topic, const Map& details) {
-            if (topic == "cancel") {
-                cancel(Fields("cancel notice", details).count("job"));
-            }
-        });
+    cancel_ = std::move(cancel);
 }
 
-std::uint64_t Broker::begin_job(const std::string& repository, std::optional<std::uint64_t> job) {
+void Broker::hear_notice(const std::string& topic, const Map& details) {
+    if (topic == "cancel" && cancel_) {
+        cancel_(Fields("cancel notice", details).count("job"));
+    } else if (topic == "stopped" && capture_) {
+        capture_now();
+    }
+}
+
+// The VM stands still: whatever happens here, it is told at once to go on.
+void Broker::capture_now() {
+    bool captured = false;
+    try {
+        captured = std::exchange(capture_, {})();
+    } catch (...) {
+        capture_error_ = std::current_exception();
+    }
+    connection_.notify("captured",
+                       make_map({{"outcome", erlang::atom(captured ? "ok" : "failed")}}));
+}
+
+Job Broker::begin_job(const std::string& repository, std::optional<std::uint64_t> job) {
     std::vector<std::pair<std::string_view, Term>> arguments{
         {"kind", erlang::atom("backup")}, {"repository", erlang::binary(repository)}};
     if (job) {
         arguments.emplace_back("job", erlang::integer(*job));
     }
     const auto result = connection_.call("job_begin", make_map(std::move(arguments)), quick);
-    return Fields("answer to job_begin", result).count("job");
+    const Fields fields("answer to job_begin", result);
+    return {fields.count("job"), std::chrono::milliseconds(fields.integer("max_pause")),
+            fields.count("rate_limit")};
 }
 
 void Broker::end_job(std::uint64_t job, const JobOutcome& outcome) {
@@ -203,8 +267,16 @@ NodeDescription Broker::describe() {
     const Fields fields("answer to describe", result);
     NodeDescription description;
     description.data_dir = fields.text("data_dir");
+    description.data_dir_inode = fields.count("data_dir_inode");
+    description.boot_id = fields.text("boot_id");
     for (const auto& plugin : fields.maps("plugins")) {
         description.plugins.push_back({plugin.text("name"), plugin.text("version")});
+    }
+    for (const auto& directory : fields.maps("directories")) {
+        description.directories.push_back({directory.text("role"), directory.text("path")});
+    }
+    for (const auto& file : fields.maps("node_files")) {
+        description.files.push_back({file.text("role"), file.text("path")});
     }
     for (const auto& file : fields.maps("configuration")) {
         description.configuration.push_back(configuration_file(file));
@@ -232,13 +304,59 @@ Checkpoint Broker::begin_checkpoint() {
     return checkpoint;
 }
 
-StreamCounts Broker::stream_checkpoint(
-    const std::function<void(std::string_view payload)>& consume) {
+Stop Broker::stop(std::chrono::milliseconds max_pause, const std::function<bool()>& capture) {
+    capture_ = capture;
+    capture_error_ = nullptr;
+    const auto microseconds = std::chrono::microseconds(max_pause).count();
+    Map result;
+    try {
+        result = connection_.call(
+            "stop",
+            make_map({{"max_pause", erlang::integer(static_cast<std::uint64_t>(microseconds))}}),
+            thorough);
+    } catch (...) {
+        capture_ = {};
+        throw;
+    }
+    capture_ = {};
+    if (capture_error_) {
+        std::rethrow_exception(std::exchange(capture_error_, nullptr));
+    }
+    const Fields fields("answer to stop", result);
+    Stop stop;
+    stop.outcome = stop_outcome(fields);
+    stop.instant = fields.time("instant");
+    stop.acquisition_us = fields.count("acquisition_us");
+    stop.hold_us = fields.count("hold_us");
+    stop.pause_us = fields.count("pause_us");
+    return stop;
+}
+
+StreamCounts Broker::stream(const std::string& operation,
+                            const std::function<void(std::string_view payload)>& consume) {
     const auto stream = connection_.new_stream();
-    connection_.call("checkpoint_stream", make_map({{"stream", erlang::integer(stream)}}), quick);
+    connection_.call(operation, make_map({{"stream", erlang::integer(stream)}}), quick);
     const auto result = connection_.receive_stream(stream, stall, consume);
     const Fields fields("end of the stream", result);
     return {fields.count("messages"), fields.count("bytes"), fields.count("items")};
+}
+
+StreamCounts Broker::stream_checkpoint(
+    const std::function<void(std::string_view payload)>& consume) {
+    return stream("checkpoint_stream", consume);
+}
+
+void Broker::stream_statistics(const std::function<void(const QueueStatistics&)>& consume) {
+    stream("statistics_stream", [&](std::string_view payload) {
+        for (erlang::ListReader items(payload); const auto item = items.next();) {
+            const auto term = erlang::decode_item(*item);
+            const auto* map = term.as<Map>();
+            if (!map) {
+                unexpected("statistics", "queues");
+            }
+            consume(queue_statistics(Fields("statistics", *map)));
+        }
+    });
 }
 
 void Broker::keep_alive() noexcept {
@@ -247,6 +365,17 @@ void Broker::keep_alive() noexcept {
     } catch (const std::exception&) {
         // The next operation meets the same, and needs the plugin.
     }
+}
+
+void Broker::look_up() {
+    connection_.poll();
+    if (interrupt_) {
+        interrupt_();
+    }
+}
+
+void Broker::wait(std::chrono::milliseconds time) {
+    connection_.idle(time);
 }
 
 void Broker::end_checkpoint() {

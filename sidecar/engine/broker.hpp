@@ -6,10 +6,12 @@
 #pragma once
 
 #include "erlang_port/connection.hpp"
+#include "sidecar/definitions/queue_statistics.hpp"
 #include "sidecar/repository/manifest.hpp"
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -39,10 +41,27 @@ struct ConfigurationFile {
     std::string error;
 };
 
+// A directory or file of the node, by what it is for.
+struct NodePath {
+    std::string role;
+    std::string path;
+};
+
 struct NodeDescription {
     std::vector<PluginVersion> plugins;
     std::string data_dir;
+    std::uint64_t data_dir_inode = 0;
+    std::string boot_id;                // of the kernel that the node runs on
+    std::vector<NodePath> directories;  // "quorum", "stream": in data_dir or elsewhere
+    std::vector<NodePath> files;        // "feature_flags"
     std::vector<ConfigurationFile> configuration;
+};
+
+// A job, and the node's settings for it.
+struct Job {
+    std::uint64_t number = 0;
+    std::chrono::milliseconds max_pause{};
+    std::uint64_t rate_limit = 0;  // bytes a second; 0: none
 };
 
 struct Checkpoint {
@@ -51,6 +70,16 @@ struct Checkpoint {
     std::vector<SkippedTable> skipped;
     Timestamp instant;
     std::uint64_t activation_us = 0;  // how long the activation took
+};
+
+// How a stop of the whole VM went: docs/protocol.md, "The stop".
+struct Stop {
+    enum class Outcome { held, committed, late, refused };
+    Outcome outcome = Outcome::held;
+    Timestamp instant;
+    std::uint64_t acquisition_us = 0;
+    std::uint64_t hold_us = 0;
+    std::uint64_t pause_us = 0;
 };
 
 // What a stream carried, by the plugin's and our count alike.
@@ -76,12 +105,14 @@ public:
 
     // From now on this one is called instead.
     void on_interrupt(std::function<void()> interrupt);
+    // Called as often, besides. It must not use the Broker.
+    void on_wait(std::function<void()> chore);
     // Called when the plugin asks for the end of the job with this number.
     void on_cancel(std::function<void(std::uint64_t job)> cancel);
 
     // Takes the node's one job slot. `job` is the number that the plugin gave, when it asked for
     // the backup.
-    std::uint64_t begin_job(const std::string& repository, std::optional<std::uint64_t> job);
+    Job begin_job(const std::string& repository, std::optional<std::uint64_t> job);
     void end_job(std::uint64_t job, const JobOutcome& outcome);
     // Tells the plugin how far the job is; `total` is 0 when unknown.
     void report_progress(std::uint64_t job, std::string_view phase, std::uint64_t done,
@@ -93,11 +124,21 @@ public:
     // node drops the connection of a C node that leaves its ticks unanswered for a minute.
     // A lost connection is no error here.
     void keep_alive() noexcept;
+    // The same where the plugin is still needed: a lost connection and an interrupt are errors.
+    void look_up();
+    // Does that for so long.
+    void wait(std::chrono::milliseconds time);
 
     Checkpoint begin_checkpoint();
+    // Holds the whole VM, calls `capture`, and lets go. `capture` says whether it got everything;
+    // it is called at most once, and not when the VM could not be held in time. What it throws is
+    // thrown once the VM runs again.
+    Stop stop(std::chrono::milliseconds max_pause, const std::function<bool()>& capture);
     // Streams the checkpoint's items: `consume` gets external terms, each a list of items.
     StreamCounts stream_checkpoint(const std::function<void(std::string_view payload)>& consume);
     void end_checkpoint();
+    // How many messages each queue has, as far as the node knows.
+    void stream_statistics(const std::function<void(const QueueStatistics&)>& consume);
 
     // The plugin's next request for a backup; nothing when the session is over.
     struct BackupOrder {
@@ -107,8 +148,19 @@ public:
     std::optional<BackupOrder> next_order();
 
 private:
+    StreamCounts stream(const std::string& operation,
+                        const std::function<void(std::string_view payload)>& consume);
+    void hear_notice(const std::string& topic, const erlang::Map& details);
+    void capture_now();
+
     erlang::Connection connection_;
     NodeIdentity identity_;
+    std::function<void()> interrupt_;
+    std::function<void()> chore_;
+    std::function<void(std::uint64_t)> cancel_;
+    // Of the stop that is being asked for.
+    std::function<bool()> capture_;
+    std::exception_ptr capture_error_;
 };
 
 }  // namespace hot_backup

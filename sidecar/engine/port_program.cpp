@@ -3,6 +3,7 @@
 #include "erlang_port/stdio_channel.hpp"
 #include "sidecar/engine/backup.hpp"
 #include "sidecar/engine/interrupt.hpp"
+#include "sidecar/engine/oom_score.hpp"
 
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ void log_line(const std::string& text) {
 }  // namespace
 
 void run_port_program(FileSystem& file_system) {
+    offer_to_oom_killer();
     Broker broker(std::make_unique<erlang::StdioChannel>(STDIN_FILENO, STDOUT_FILENO));
     std::optional<std::uint64_t> cancelled;
     broker.on_cancel([&](std::uint64_t job) { cancelled = job; });
@@ -38,7 +40,8 @@ void run_port_program(FileSystem& file_system) {
             }
         });
         try {
-            const auto result = back_up(broker, file_system, {order->repository, order->job}, {});
+            const auto result = back_up(broker, file_system,
+                                        {.repository = order->repository, .job = order->job}, {});
             log_line("backup " + result.id + " is published in " + order->repository);
             for (const auto& warning : result.warnings) {
                 log_line("warning: " + warning);

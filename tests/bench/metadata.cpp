@@ -7,6 +7,7 @@
 // memory that does not grow with the tables.
 #include "erlang_port/error.hpp"
 #include "tests/bench/memory_watch.hpp"
+#include "tests/bench/statistics.hpp"
 #include "tests/harness/broker.hpp"
 #include "tests/harness/cli.hpp"
 #include "tests/tools/topology.hpp"
@@ -22,6 +23,8 @@
 
 namespace {
 
+using bench::median;
+using bench::seconds;
 using harness::Broker;
 
 struct Options {
@@ -29,21 +32,10 @@ struct Options {
     int rounds = 5;
 };
 
-double median(std::vector<double> values) {
-    std::ranges::sort(values);
-    return values[values.size() / 2];
-}
-
 struct Times {
     std::vector<double> ours, mnesia, export_definitions;  // seconds
     long peak_rss_kib = 0;                                 // the largest of all rounds
 };
-
-double seconds(const std::function<void()>& work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 harness::CliResult checked_backup(const Broker& broker) {
     harness::CliResult result = harness::create_backup(broker, broker.directory() / "bench");

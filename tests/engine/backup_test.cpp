@@ -33,7 +33,7 @@ BackupResult back_up_with(Behaviour behaviour, FileSystem& files,
                           const std::function<void()>& interrupt = {}) {
     Broker broker(std::make_unique<PluginDouble>(std::move(behaviour), record));
     broker.on_interrupt(interrupt);
-    return back_up(broker, files, {directory, std::nullopt}, {});
+    return back_up(broker, files, {.repository = directory}, {});
 }
 
 // Everything that is listed is whole.
@@ -77,8 +77,9 @@ TEST_CASE("a backup holds what the plugin said") {
 
     CHECK(record->outcome == "done");
     CHECK(record->operations == std::vector<std::string>{"job_begin", "describe",
-                                                         "checkpoint_begin", "checkpoint_stream",
-                                                         "checkpoint_end", "job_end"});
+                                                         "checkpoint_begin", "stop",
+                                                         "checkpoint_stream", "checkpoint_end",
+                                                         "statistics_stream", "job_end"});
     REQUIRE(result.warnings.size() == 1);
     CHECK_THAT(result.warnings[0],
                Catch::Contains("advanced.config") && Catch::Contains("permission denied"));
@@ -92,8 +93,17 @@ TEST_CASE("a backup holds what the plugin said") {
         Counts{.vhosts = 2, .users = 1, .queues = 0, .exchanges = 0, .bindings = 0, .policies = 0});
     CHECK(manifest.summary().metadata.items == 7);
     CHECK(manifest.summary().metadata.skipped.size() == 1);
-    CHECK(manifest.next_file()->path == "configuration/rabbitmq.conf");
-    CHECK(manifest.next_file()->path == "metadata/snapshot");
+    std::vector<std::string> paths;
+    while (const auto file = manifest.next_file()) {
+        paths.push_back(file->path);
+    }
+    CHECK(paths == std::vector<std::string>{
+                       "configuration/rabbitmq.conf", "data", "data/LATEST.LOG", "data/empty",
+                       "data/msg_stores", "data/msg_stores/vhosts", "data/msg_stores/vhosts/1",
+                       "data/msg_stores/vhosts/1/msg_store_persistent",
+                       "data/msg_stores/vhosts/1/msg_store_persistent/0.rdq", "data/quorum",
+                       "data/quorum/rabbit@double", "data/quorum/rabbit@double/00000001.wal",
+                       "metadata/snapshot", "statistics/queues"});
     CHECK(count_whole_backups(files) == 1);
 }
 
@@ -201,7 +211,8 @@ TEST_CASE("an interrupt at any message leaves no backup and is told as cancelled
 
 TEST_CASE("an error of the plugin at any operation is the error of the backup") {
     for (const std::string operation :
-         {"job_begin", "describe", "checkpoint_begin", "checkpoint_stream", "checkpoint_end"}) {
+         {"job_begin", "describe", "checkpoint_begin", "stop", "checkpoint_stream",
+          "checkpoint_end", "statistics_stream"}) {
         INFO(operation);
         MemoryFileSystem files;
         auto behaviour = well_behaved();
@@ -279,7 +290,7 @@ TEST_CASE("a job that the plugin ordered ends, even if it did not begin") {
             throw Error(ErrorCode::interrupted, "cancelled");
         }
     });
-    CHECK_THROWS_AS(back_up(broker, files, {directory, 7}, {}), Error);
+    CHECK_THROWS_AS(back_up(broker, files, {.repository = directory, .job = 7}, {}), Error);
     CHECK(record->outcome == (cancelled ? "cancelled" : "failed"));
     CHECK(count_whole_backups(files) == 0);
 }

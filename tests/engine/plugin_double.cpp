@@ -3,8 +3,14 @@
 #include "erlang_port/error.hpp"
 #include "erlang_port/external_term.hpp"
 
+#include "sidecar/repository/process_identity.hpp"
+#include "tests/harness/temp_dir.hpp"
+
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace engine_test {
 
@@ -28,7 +34,18 @@ Term error_map(const std::string& code) {
                 {"hint", binary("Ask it nicely.")}});
 }
 
+std::uint64_t inode_of(const std::filesystem::path& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
 Term description(const Behaviour& behaviour) {
+    const auto directory =
+        behaviour.data_dir.empty() ? sample_directory() : std::filesystem::path(behaviour.data_dir);
+    std::vector<Term> directories;
+    for (const auto& [role, path] : behaviour.directories) {
+        directories.push_back(map({{"role", binary(role)}, {"path", binary(path)}}));
+    }
     const auto plugin = map({{"name", binary("rabbitmq_hot_backup")}, {"version", binary("1")}});
     const auto file = map({{"role", binary(behaviour.role)},
                            {"path", binary("/etc/rabbitmq/rabbitmq.conf")},
@@ -39,7 +56,12 @@ Term description(const Behaviour& behaviour) {
                                  {"path", binary("/etc/rabbitmq/advanced.config")},
                                  {"error", binary("permission denied")}});
     return map({{"plugins", list({plugin})},
-                {"data_dir", binary("/var/lib/rabbitmq/mnesia/rabbit@double")},
+                {"data_dir", binary(directory.string())},
+                {"data_dir_inode", integer(inode_of(directory))},
+                {"boot_id", binary(behaviour.boot_id.empty() ? hot_backup::this_process().boot_id
+                                                             : behaviour.boot_id)},
+                {"directories", list(std::move(directories))},
+                {"node_files", list({})},
                 {"configuration", list({file, unreadable})}});
 }
 
@@ -80,6 +102,29 @@ std::uint64_t count_items(const std::string& payload) {
 
 }  // namespace
 
+const std::map<std::string, std::string>& sample_files() {
+    static const std::map<std::string, std::string> files{
+        {"LATEST.LOG", "a log of Mnesia"},
+        {"msg_stores/vhosts/1/msg_store_persistent/0.rdq", std::string(50'000, 'm')},
+        {"quorum/rabbit@double/00000001.wal", std::string(9'000, 'w')},
+        {"empty", ""},
+    };
+    return files;
+}
+
+const std::filesystem::path& sample_directory() {
+    static const harness::TempDir directory;
+    static const bool made = [] {
+        for (const auto& [name, content] : sample_files()) {
+            std::filesystem::create_directories((directory / name).parent_path());
+            harness::write_file(directory / name, content);
+        }
+        return true;
+    }();
+    static_cast<void>(made);
+    return directory.path();
+}
+
 std::string payload_of(const std::vector<Term>& items) {
     std::string bytes;
     erlang::encode_message(list(items), bytes);
@@ -115,6 +160,8 @@ void PluginDouble::send(const Term& message, erlang::Clock::time_point) {
     } else if (name == "request") {
         answer(*message.element(1), message.element(3)->as<erlang::Atom>()->name,
                *message.element(4)->as<erlang::Map>());
+    } else if (name == "notice" && message.element(1)->is_atom("captured") && stop_id_) {
+        captured(*message.element(2)->as<erlang::Map>());
     } else if (name == "ack") {
         unacknowledged_.pop_front();
     }
@@ -146,9 +193,14 @@ void PluginDouble::answer(const Term& id, const std::string& operation,
             tuple({atom("reply"), id, atom("error"), error_map(behaviour_.refuse_code)}));
         return;
     }
+    if (operation == "stop") {
+        stop(id);
+        return;
+    }
     Term result = empty_map();
     if (operation == "job_begin") {
-        result = map({{"job", integer(7)}});
+        result =
+            map({{"job", integer(7)}, {"max_pause", integer(250)}, {"rate_limit", integer(0)}});
     } else if (operation == "describe") {
         result = description(behaviour_);
     } else if (operation == "checkpoint_begin") {
@@ -158,26 +210,57 @@ void PluginDouble::answer(const Term& id, const std::string& operation,
     }
     to_engine_.push_back(tuple({atom("reply"), id, atom("ok"), result}));
     if (operation == "checkpoint_stream") {
-        queue_stream(*arguments.find("stream"));
+        queue_stream(*arguments.find("stream"), behaviour_.payloads);
+    } else if (operation == "statistics_stream") {
+        queue_stream(*arguments.find("stream"), behaviour_.statistics);
     }
 }
 
-void PluginDouble::queue_stream(const Term& stream) {
+void PluginDouble::stop(const Term& id) {
+    if (behaviour_.before_stop) {
+        behaviour_.before_stop();
+    }
+    stop_id_ = id;
+    if (++stops_ <= behaviour_.stops.size() && behaviour_.stops[stops_ - 1] == "never held") {
+        captured({});
+    } else {
+        to_engine_.push_back(tuple({atom("notice"), atom("stopped"), empty_map()}));
+    }
+}
+
+void PluginDouble::captured(const erlang::Map& details) {
+    const auto* said = details.find("outcome");
+    record_->captured.push_back(said ? said->as<erlang::Atom>()->name : "");
+    std::string outcome = said && said->is_atom("ok") ? "held" : "refused";
+    if (stops_ <= behaviour_.stops.size()) {
+        outcome = said ? behaviour_.stops[stops_ - 1] : "late";
+    }
+    to_engine_.push_back(tuple({atom("reply"), *std::exchange(stop_id_, std::nullopt), atom("ok"),
+                                map({{"outcome", atom(outcome)},
+                                     {"instant", behaviour_.instant},
+                                     {"acquisition_us", integer(900)},
+                                     {"hold_us", integer(2100)},
+                                     {"pause_us", integer(3000)}})}));
+}
+
+void PluginDouble::queue_stream(const Term& stream, const std::vector<std::string>& payloads) {
     std::uint64_t bytes = 0;
     std::uint64_t items = 0;
     std::uint64_t sequence = 0;
-    for (const auto& payload : behaviour_.payloads) {
+    for (const auto& payload : payloads) {
         bytes += payload.size();
         items += count_items(payload);
         to_engine_.push_back(tuple({atom("data"), stream, integer(sequence++), binary(payload)}));
     }
-    if (behaviour_.abort_stream) {
+    if (behaviour_.abort_stream && &payloads == &behaviour_.payloads) {
         to_engine_.push_back(tuple({atom("stream_abort"), stream, error_map("failed")}));
     } else {
         to_engine_.push_back(tuple({atom("stream_end"), stream,
                                     map({{"messages", integer(sequence)},
                                          {"bytes", integer(bytes)},
-                                         {"items", integer(behaviour_.items.value_or(items))}})}));
+                                         {"items", integer(&payloads == &behaviour_.payloads
+                                                               ? behaviour_.items.value_or(items)
+                                                               : items)}})}));
     }
 }
 

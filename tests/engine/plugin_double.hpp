@@ -5,10 +5,13 @@
 #pragma once
 
 #include "erlang_port/channel.hpp"
+#include "sidecar/engine/broker.hpp"
 
 #include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,7 +25,10 @@ struct Record {
     std::string outcome;                  // of job_end: "done", "failed", "cancelled", or empty
     std::uint64_t received = 0;           // messages that the engine sent
     std::uint64_t highest_unacknowledged = 0;  // bytes of payload
+    std::vector<std::string> captured;         // what the engine said within each stop
 };
+
+using hot_backup::NodePath;
 
 struct Behaviour {
     std::vector<std::string> payloads;   // of the stream; external terms
@@ -31,7 +37,13 @@ struct Behaviour {
     erlang::Term mtime = erlang::integer(1'700'000'000);            // of rabbitmq.conf
     erlang::Term instant = erlang::integer(1'700'000'000'123'456);  // of the checkpoint
     std::string role = "rabbitmq.conf";
-    std::string refuse;  // the operation that is answered with an error
+    std::string data_dir;  // the node's; empty: a directory of this test program with a few files
+    std::vector<NodePath> directories;
+    std::string boot_id;                // empty: the true one
+    std::vector<std::string> stops;     // outcomes of the first stops in the place of the true ones
+    std::function<void()> before_stop;  // what the node does up to the moment it is held
+    std::vector<std::string> statistics;  // payloads of that stream
+    std::string refuse;                   // the operation that is answered with an error
     std::string refuse_code = "failed";
     bool abort_stream = false;     // stream_abort in the place of stream_end
     std::uint64_t at_message = 0;  // at this message of the engine ...
@@ -44,6 +56,11 @@ std::string payload_of(const std::vector<erlang::Term>& items);
 // A snapshot of a node with two vhosts, a user and a policy, in several payloads.
 std::vector<std::string> small_snapshot();
 
+// What the double's node has in its directory, by its path there.
+const std::map<std::string, std::string>& sample_files();
+// The directory with them; it lives as long as the program, and nobody writes to it.
+const std::filesystem::path& sample_directory();
+
 class PluginDouble final : public erlang::Channel {
 public:
     PluginDouble(Behaviour behaviour, std::shared_ptr<Record> record);
@@ -53,12 +70,16 @@ public:
 
 private:
     void answer(const erlang::Term& id, const std::string& operation, const erlang::Map& arguments);
-    void queue_stream(const erlang::Term& stream);
+    void stop(const erlang::Term& id);
+    void captured(const erlang::Map& details);
+    void queue_stream(const erlang::Term& stream, const std::vector<std::string>& payloads);
 
     Behaviour behaviour_;
     std::shared_ptr<Record> record_;
     std::deque<erlang::Term> to_engine_;
     std::deque<std::uint64_t> unacknowledged_;
+    std::uint64_t stops_ = 0;
+    std::optional<erlang::Term> stop_id_;  // of the stop that waits for `captured`
     bool closed_ = false;
 };
 

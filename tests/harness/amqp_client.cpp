@@ -170,6 +170,42 @@ timeval timeval_of(std::chrono::milliseconds time) {
     return {time.count() / 1000, (time.count() % 1000) * 1000};
 }
 
+Delivery read_delivery(amqp_connection_state_t state, const amqp_basic_deliver_t& deliver) {
+    Delivery delivery{deliver.delivery_tag, deliver.redelivered != 0, {}};
+    amqp_message_t message{};
+    check(amqp_read_message(state, channel, &message, 0), "read a delivery");
+    delivery.body = text_of(message.body);
+    amqp_destroy_message(&message);
+    return delivery;
+}
+
+// Nothing when the time is over; without a limit it waits for ever.
+std::optional<Event> read_event(amqp_connection_state_t state, const timeval* limit) {
+    amqp_maybe_release_buffers(state);
+    amqp_frame_t frame{};
+    const int status = amqp_simple_wait_frame_noblock(state, &frame, limit);
+    if (status == AMQP_STATUS_TIMEOUT) {
+        return std::nullopt;
+    }
+    check(status, "wait for the broker");
+    const amqp_method_t& method = frame.payload.method;
+    if (frame.frame_type == AMQP_FRAME_METHOD && method.id == AMQP_BASIC_DELIVER_METHOD) {
+        return read_delivery(state, *static_cast<const amqp_basic_deliver_t*>(method.decoded));
+    }
+    if (frame.frame_type == AMQP_FRAME_METHOD && method.id == AMQP_BASIC_ACK_METHOD) {
+        const auto& ack = *static_cast<const amqp_basic_ack_t*>(method.decoded);
+        return Confirm{ack.delivery_tag, ack.multiple != 0, false};
+    }
+    if (frame.frame_type == AMQP_FRAME_METHOD && method.id == AMQP_BASIC_NACK_METHOD) {
+        const auto& nack = *static_cast<const amqp_basic_nack_t*>(method.decoded);
+        return Confirm{nack.delivery_tag, nack.multiple != 0, true};
+    }
+    fail("wait for the broker",
+         frame.frame_type == AMQP_FRAME_METHOD
+             ? refusal(method)
+             : "an unexpected frame of type " + std::to_string(int{frame.frame_type}));
+}
+
 }  // namespace
 
 AmqpClient::AmqpClient(std::uint16_t port, const std::string& vhost, const std::string& user,
@@ -276,6 +312,17 @@ void AmqpClient::sync() {
 
 void AmqpClient::publish(const std::string& exchange, const std::string& routing_key,
                          const std::string& body) {
+    send(exchange, routing_key, body);
+    const std::optional<Event> event = read_event(connection_->state, nullptr);
+    if (const auto* confirm = std::get_if<Confirm>(&*event); confirm == nullptr) {
+        fail("publish to " + exchange, "a delivery came in the place of the confirm");
+    } else if (confirm->refused) {
+        fail("publish to " + exchange, "refused");
+    }
+}
+
+std::uint64_t AmqpClient::send(const std::string& exchange, const std::string& routing_key,
+                               const std::string& body, const PublishOptions& options) {
     amqp_connection_state_t state = connection_->state;
     if (!confirms_) {
         amqp_confirm_select(state, channel);
@@ -283,17 +330,13 @@ void AmqpClient::publish(const std::string& exchange, const std::string& routing
         confirms_ = true;
     }
     amqp_basic_properties_t properties{};
-    properties._flags = AMQP_BASIC_DELIVERY_MODE_FLAG;
-    properties.delivery_mode = 2;
+    properties._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_PRIORITY_FLAG;
+    properties.delivery_mode = options.persistent ? 2 : 1;
+    properties.priority = options.priority;
     check(amqp_basic_publish(state, channel, bytes_of(exchange), bytes_of(routing_key), 0, 0,
                              &properties, bytes_of(body)),
           "publish");
-    amqp_frame_t frame{};
-    check(amqp_simple_wait_frame(state, &frame), "wait for a confirm");
-    if (frame.frame_type != AMQP_FRAME_METHOD || frame.payload.method.id != AMQP_BASIC_ACK_METHOD) {
-        fail("publish to " + exchange, refusal(frame.payload.method));
-    }
-    amqp_maybe_release_buffers(state);
+    return ++published_;
 }
 
 std::optional<std::string> AmqpClient::get(const std::string& queue) {
@@ -311,28 +354,30 @@ std::optional<std::string> AmqpClient::get(const std::string& queue) {
     return body;
 }
 
-void AmqpClient::consume(const std::string& queue, std::uint16_t prefetch) {
+void AmqpClient::consume(const std::string& queue, std::uint16_t prefetch,
+                         const ConsumeOptions& options) {
     amqp_basic_qos(connection_->state, channel, 0, prefetch, 0);
     check(amqp_get_rpc_reply(connection_->state), "qos");
-    amqp_basic_consume(connection_->state, channel, bytes_of(queue), amqp_empty_bytes, 0, 0, 0,
-                       amqp_empty_table);
+    TableEncoder encoder;
+    amqp_basic_consume(connection_->state, channel, bytes_of(queue), amqp_empty_bytes, 0,
+                       !options.acknowledge, 0, encoder.encode(options.arguments));
     check(amqp_get_rpc_reply(connection_->state), "consume from " + queue);
 }
 
 std::optional<Delivery> AmqpClient::next_delivery(std::chrono::milliseconds timeout) {
-    amqp_envelope_t envelope{};
-    const timeval limit = timeval_of(timeout);
-    amqp_maybe_release_buffers(connection_->state);
-    const amqp_rpc_reply_t reply = amqp_consume_message(connection_->state, &envelope, &limit, 0);
-    if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION &&
-        reply.library_error == AMQP_STATUS_TIMEOUT) {
+    std::optional<Event> event = next_event(timeout);
+    if (!event) {
         return std::nullopt;
     }
-    check(reply, "wait for a delivery");
-    Delivery delivery{envelope.delivery_tag, envelope.redelivered != 0,
-                      text_of(envelope.message.body)};
-    amqp_destroy_envelope(&envelope);
-    return delivery;
+    if (!std::holds_alternative<Delivery>(*event)) {
+        fail("wait for a delivery", "a confirm came in its place");
+    }
+    return std::get<Delivery>(std::move(*event));
+}
+
+std::optional<Event> AmqpClient::next_event(std::chrono::milliseconds timeout) {
+    const timeval limit = timeval_of(timeout);
+    return read_event(connection_->state, &limit);
 }
 
 void AmqpClient::acknowledge(std::uint64_t tag) {

@@ -54,11 +54,30 @@ struct ExchangeOptions {
     AmqpTable arguments = {};
 };
 
+struct PublishOptions {
+    bool persistent = true;
+    std::uint8_t priority = 0;
+};
+
+struct ConsumeOptions {
+    bool acknowledge = true;  // false: a delivery needs no acknowledge()
+    AmqpTable arguments = {};
+};
+
 struct Delivery {
     std::uint64_t tag = 0;
     bool redelivered = false;
     std::string body;
 };
+
+// The broker's word on what send() published.
+struct Confirm {
+    std::uint64_t number = 0;  // as send() returned it
+    bool multiple = false;     // and all before it
+    bool refused = false;
+};
+
+using Event = std::variant<Delivery, Confirm>;
 
 class AmqpClient {
 public:
@@ -86,12 +105,19 @@ public:
     // Publishes a persistent message and waits for the broker's confirm.
     void publish(const std::string& exchange, const std::string& routing_key,
                  const std::string& body);
+    // Publishes without waiting and returns the message's number, from 1 on; its confirm comes from
+    // next_event(). Not to be mixed with publish() while confirms are due.
+    std::uint64_t send(const std::string& exchange, const std::string& routing_key,
+                       const std::string& body, const PublishOptions& options = {});
     // Takes a message off a queue and acknowledges it; nothing when the queue is empty.
     std::optional<std::string> get(const std::string& queue);
 
     // Subscribes; deliveries then come from next_delivery(), to be answered with acknowledge().
-    void consume(const std::string& queue, std::uint16_t prefetch);
+    void consume(const std::string& queue, std::uint16_t prefetch,
+                 const ConsumeOptions& options = {});
     std::optional<Delivery> next_delivery(std::chrono::milliseconds timeout);
+    // As next_delivery(), where confirms may come too.
+    std::optional<Event> next_event(std::chrono::milliseconds timeout);
     void acknowledge(std::uint64_t tag);
 
 private:
@@ -101,6 +127,7 @@ private:
     std::unique_ptr<Connection> connection_;
     bool without_waiting_ = false;
     bool confirms_ = false;
+    std::uint64_t published_ = 0;
 };
 
 }  // namespace harness

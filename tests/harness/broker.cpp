@@ -1,7 +1,6 @@
 #include "tests/harness/broker.hpp"
 
 #include "erlang_port/error.hpp"
-#include "erlang_port/node_connection.hpp"
 #include "tests/harness/cli.hpp"
 #include "tests/harness/wait.hpp"
 
@@ -9,6 +8,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <mutex>
 #include <random>
 #include <string_view>
 
@@ -19,27 +19,6 @@ using hot_backup::ErrorCode;
 using namespace std::chrono_literals;
 
 namespace {
-
-// The name server of Erlang nodes. libei reads its port once in the life of a process, so all
-// brokers of a test share one.
-class Epmd {
-public:
-    Epmd() : process_("epmd", {"-port", std::to_string(port_.number()), "-address", "127.0.0.1"}) {
-        wait_for("epmd", 10s, [this] { return accepts_connections(port_.number()); });
-        setenv("ERL_EPMD_PORT", std::to_string(port_.number()).c_str(), 1);
-    }
-
-    std::string port() const { return std::to_string(port_.number()); }
-
-private:
-    Port port_;
-    Process process_;
-};
-
-const Epmd& epmd() {
-    static const Epmd instance;
-    return instance;
-}
 
 // The server's files as the package lays them out.
 std::filesystem::path rabbitmq_home() {
@@ -89,18 +68,49 @@ void drop_foreign_variables(Environment& environment) {
 
 }  // namespace
 
+// The name server of Erlang nodes. It knows a name once, so a node and its booted image need two.
+class Broker::Epmd {
+public:
+    Epmd() : process_("epmd", {"-port", port(), "-address", "127.0.0.1"}) {
+        wait_for("epmd", 10s, [this] { return accepts_connections(port_.number()); });
+    }
+
+    std::string port() const { return std::to_string(port_.number()); }
+
+    // Connections of this process find their epmd by the environment.
+    void select() const {
+        const char* selected = std::getenv("ERL_EPMD_PORT");
+        if (selected == nullptr || selected != port()) {
+            setenv("ERL_EPMD_PORT", port().c_str(), 1);
+        }
+    }
+
+private:
+    Port port_;
+    Process process_;
+};
+
+std::shared_ptr<const Broker::Epmd> Broker::shared_epmd() {
+    static const auto instance = std::make_shared<const Epmd>();
+    return instance;
+}
+
 Broker::Broker(BrokerOptions options)
     : options_(std::move(options)),
-      node_("test" + std::to_string(amqp_port_.number()) + "@localhost"),
+      data_(options_.data.empty() ? files_ / "data" : options_.data),
+      epmd_(options_.data.empty() ? shared_epmd() : std::make_shared<const Epmd>()),
+      node_(options_.node.empty() ? "test" + std::to_string(amqp_port_.number()) + "@localhost"
+                                  : options_.node),
       cookie_(random_cookie()) {
     write_configuration();
     start();
 }
 
 void Broker::write_configuration() {
-    for (const char* directory : {"data", "log", "home", "generated"}) {
+    for (const char* directory : {"log", "home", "generated"}) {
         std::filesystem::create_directory(files_ / directory);
     }
+    std::filesystem::create_directory(data_);
     write_file(cookie_file(), cookie_);
     std::filesystem::permissions(cookie_file(), std::filesystem::perms::owner_read);
 
@@ -116,19 +126,29 @@ void Broker::write_configuration() {
     write_file(files_ / "rabbitmq.conf", configuration + options_.configuration);
 
     std::vector<std::string> plugins = options_.plugins;
-    std::vector<std::string> settings = options_.settings;
     if (options_.hot_backup) {
         plugins.emplace_back("rabbitmq_hot_backup");
+    }
+    write_file(files_ / "enabled_plugins", "[" + joined(plugins) + "].\n");
+    write_file(files_ / "advanced.config", advanced_configuration());
+}
+
+std::string Broker::advanced_configuration() const {
+    std::vector<std::string> settings = options_.settings;
+    if (options_.hot_backup) {
         settings.push_back("{executable,\"" + cli_path().string() + "\"}");
         settings.push_back("{repository,\"" + repository().string() + "\"}");
     }
-    write_file(files_ / "enabled_plugins", "[" + joined(plugins) + "].\n");
-    write_file(files_ / "advanced.config", "[{rabbitmq_hot_backup,[" + joined(settings) + "]}].\n");
+    std::vector<std::string> applications{"{rabbitmq_hot_backup,[" + joined(settings) + "]}"};
+    for (const auto& [application, its_settings] : options_.application_settings) {
+        applications.push_back("{" + application + ",[" + joined(its_settings) + "]}");
+    }
+    return "[" + joined(applications) + "].\n";
 }
 
 Environment Broker::client_environment() const {
     return {{"HOME", (files_ / "home").string()},
-            {"ERL_EPMD_PORT", epmd().port()},
+            {"ERL_EPMD_PORT", epmd_->port()},
             {"LANG", "C.UTF-8"}};
 }
 
@@ -139,7 +159,7 @@ Environment Broker::node_environment() const {
     environment.merge(Environment{
         {"RABBITMQ_NODENAME", node_},
         {"RABBITMQ_DIST_PORT", std::to_string(distribution_port_.number())},
-        {"RABBITMQ_MNESIA_BASE", (files_ / "data").string()},
+        {"RABBITMQ_MNESIA_BASE", data_.string()},
         {"RABBITMQ_LOG_BASE", (files_ / "log").string()},
         {"RABBITMQ_CONFIG_FILE", (files_ / "rabbitmq.conf").string()},
         {"RABBITMQ_ADVANCED_CONFIG_FILE", (files_ / "advanced.config").string()},
@@ -209,15 +229,22 @@ std::vector<pid_t> Broker::port_programs() const {
     return programs;
 }
 
+erlang::NodeConnection Broker::connect() const {
+    static std::mutex environment;
+    const std::lock_guard lock(environment);
+    epmd_->select();
+    return erlang::NodeConnection({.node = node_, .cookie = cookie_});
+}
+
 erlang::Term Broker::call(const std::string& module, const std::string& function,
                           std::vector<erlang::Term> arguments,
                           std::chrono::milliseconds timeout) const {
-    erlang::NodeConnection connection({.node = node_, .cookie = cookie_});
+    erlang::NodeConnection connection = connect();
     return connection.call(module, function, std::move(arguments), timeout);
 }
 
 erlang::Term Broker::eval(const std::string& expressions, std::chrono::milliseconds timeout) const {
-    erlang::NodeConnection connection({.node = node_, .cookie = cookie_});
+    erlang::NodeConnection connection = connect();
     // The element of {ok, Element, ...} or {value, Element, ...}.
     const auto good = [&](const erlang::Term& answer) {
         const erlang::Term* tag = answer.element(0);

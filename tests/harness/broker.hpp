@@ -6,12 +6,15 @@
 // about four seconds, so share one per executable where a test does not have to damage it.
 #pragma once
 
+#include "erlang_port/node_connection.hpp"
 #include "erlang_port/term.hpp"
 #include "tests/harness/port.hpp"
 #include "tests/harness/process.hpp"
 #include "tests/harness/temp_dir.hpp"
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,7 +27,14 @@ struct BrokerOptions {
     std::string configuration = {};         // lines to add to rabbitmq.conf
     // Erlang terms for the environment of application rabbitmq_hot_backup, each "{key, Value}".
     std::vector<std::string> settings = {};
+    // As above, for further applications: {"rabbit", {"{key, Value}"}}.
+    std::map<std::string, std::vector<std::string>> application_settings = {};
     Environment environment = {};  // of the node
+    // To boot an image: the directory that holds the data directory of a node and what lies beside
+    // it, and that node's name. The broker then has an epmd of its own, so that the node whose
+    // image it is may run at the same time.
+    std::filesystem::path data = {};
+    std::string node = {};
 };
 
 class Broker {
@@ -46,7 +56,9 @@ public:
     // With rabbitmq_management among the plugins.
     std::uint16_t management_port() const noexcept { return management_port_.number(); }
     const std::filesystem::path& directory() const noexcept { return files_.path(); }
-    std::filesystem::path data_directory() const { return files_ / "data" / node_; }
+    // Holds the data directory and what the node keeps beside it.
+    const std::filesystem::path& data_base() const noexcept { return data_; }
+    std::filesystem::path data_directory() const { return data_ / node_; }
     // Where backups go that the node asks for; it is the default repository in the plugin's
     // settings.
     std::filesystem::path repository() const { return files_ / "repository"; }
@@ -79,7 +91,11 @@ public:
     std::string log() const;
 
 private:
+    class Epmd;
+    static std::shared_ptr<const Epmd> shared_epmd();
+    erlang::NodeConnection connect() const;
     void write_configuration();
+    std::string advanced_configuration() const;
     Environment node_environment() const;
     std::string command(const std::string& name, const std::vector<std::string>& arguments,
                         std::chrono::milliseconds timeout) const;
@@ -87,6 +103,8 @@ private:
 
     BrokerOptions options_;
     TempDir files_;
+    std::filesystem::path data_;
+    std::shared_ptr<const Epmd> epmd_;
     Port amqp_port_;
     Port distribution_port_;
     Port management_port_;

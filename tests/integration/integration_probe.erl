@@ -5,6 +5,8 @@
 -export([ballast/2]).
 -export([start_writers/1, stop_writers/0]).
 -export([watch_memory/0, peak_growth/0]).
+-export([watch_pauses/0, longest_pause/0]).
+-export([kill_holder_when_held/0, holder_was_killed/0]).
 -export([leftovers/0]).
 
 %% Read by consistency_test.cpp too.
@@ -105,6 +107,61 @@ watch_memory(Start, Peak) ->
 peak_growth() ->
     integration_memory ! {stop, self()},
     receive {growth, Bytes} -> Bytes end.
+
+%% ---- Stops -----------------------------------------------------------------------------------
+
+-spec watch_pauses() -> ok.
+watch_pauses() ->
+    Self = self(),
+    spawn(fun() ->
+                  process_flag(priority, high),
+                  register(integration_pauses, self()),
+                  Self ! watching,
+                  watch_pauses(erlang:monotonic_time(millisecond), 0)
+          end),
+    receive watching -> ok end.
+
+watch_pauses(Last, Longest) ->
+    receive {stop, From} -> From ! {longest, Longest}
+    after 1 ->
+            Now = erlang:monotonic_time(millisecond),
+            watch_pauses(Now, max(Longest, Now - Last))
+    end.
+
+%% Milliseconds for which a process that wants to run each millisecond did not. Ends the watch.
+-spec longest_pause() -> non_neg_integer().
+longest_pause() ->
+    integration_pauses ! {stop, self()},
+    receive {longest, Longest} -> Longest end.
+
+%% Waits for the holder of a stop, and kills it while it holds the node. That only a process of
+%% the highest priority can do: it shares the one scheduler that is left.
+-spec kill_holder_when_held() -> ok.
+kill_holder_when_held() ->
+    Self = self(),
+    spawn(fun() ->
+                  process_flag(priority, max),
+                  register(integration_killer, self()),
+                  Self ! ready,
+                  kill_holder()
+          end),
+    receive ready -> ok end.
+
+kill_holder() ->
+    case erlang:system_info(multi_scheduling_blockers) of
+        [Holder | _] ->
+            exit(Holder, kill),
+            receive {asked, From} -> From ! true end;
+        [] ->
+            receive {asked, From} -> From ! false
+            after 1 -> kill_holder()
+            end
+    end.
+
+-spec holder_was_killed() -> boolean().
+holder_was_killed() ->
+    integration_killer ! {asked, self()},
+    receive Killed -> Killed end.
 
 %% ---- Leftovers -------------------------------------------------------------------------------
 

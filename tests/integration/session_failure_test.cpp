@@ -26,6 +26,7 @@ enum class Step {
     job_begin,
     describe,
     checkpoint_begin,
+    stop,
     first_data,  // has arrived and is not acknowledged
     fifth_data,  // as above, and the four before it are acknowledged
     stream_end,
@@ -33,8 +34,9 @@ enum class Step {
 };
 
 const char* name_of(Step step) {
-    constexpr const char* names[] = {"hello",      "job_begin",  "describe",   "checkpoint_begin",
-                                     "first_data", "fifth_data", "stream_end", "checkpoint_end"};
+    constexpr const char* names[] = {
+        "hello",      "job_begin",  "describe",   "checkpoint_begin", "stop",
+        "first_data", "fifth_data", "stream_end", "checkpoint_end"};
     return names[static_cast<std::size_t>(step)];
 }
 
@@ -55,6 +57,8 @@ void back_up_until(const Broker& node, Step last, const std::function<void()>& f
     after(Step::describe);
     session.begin_checkpoint();
     after(Step::checkpoint_begin);
+    session.stop(job.max_pause, [] { return true; });
+    after(Step::stop);
     unsigned messages = 0;
     session.stream_checkpoint([&](std::string_view) {
         ++messages;
@@ -67,7 +71,7 @@ void back_up_until(const Broker& node, Step last, const std::function<void()>& f
     after(Step::stream_end);
     session.end_checkpoint();
     after(Step::checkpoint_end);
-    session.report_progress(job, "never", 0, 0);
+    session.report_progress(job.number, "never", 0, 0);
 }
 
 struct Gone {};
@@ -79,8 +83,8 @@ TEST_CASE("an engine that disappears leaves nothing, whatever it was doing") {
     const TempDir files;
     ServiceWatch service(broker);
     for (const Step step :
-         {Step::hello, Step::job_begin, Step::describe, Step::checkpoint_begin, Step::first_data,
-          Step::fifth_data, Step::stream_end, Step::checkpoint_end}) {
+         {Step::hello, Step::job_begin, Step::describe, Step::checkpoint_begin, Step::stop,
+          Step::first_data, Step::fifth_data, Step::stream_end, Step::checkpoint_end}) {
         INFO(name_of(step));
         const std::size_t before = history(broker).size();
         CHECK_THROWS_AS(back_up_until(broker, step, [] { throw Gone(); }), Gone);
@@ -102,8 +106,8 @@ TEST_CASE("an engine that goes silent with a checkpoint loses its session") {
     Broker& broker = loaded_broker();
     const TempDir files;
     ServiceWatch service(broker);
-    for (const Step step :
-         {Step::checkpoint_begin, Step::first_data, Step::fifth_data, Step::stream_end}) {
+    for (const Step step : {Step::checkpoint_begin, Step::stop, Step::first_data, Step::fifth_data,
+                            Step::stream_end}) {
         INFO(name_of(step));
         const std::size_t before = history(broker).size();
         std::optional<StallTimeout> soon(std::in_place, broker);

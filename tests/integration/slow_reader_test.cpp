@@ -31,7 +31,7 @@ TEST_CASE("while a reader stands still the broker declares queues and keeps its 
     });
     const auto growth = probe(broker, "peak_growth").as_unsigned().value();
     session.end_checkpoint();
-    session.end_job(job, {"slow", counts.bytes, nullptr});
+    session.end_job(job.number, {"slow", counts.bytes, nullptr});
 
     REQUIRE(counts.bytes > ballast_bytes);
     REQUIRE(messages > 20);

@@ -1,0 +1,219 @@
+#include "sidecar/capture/file_copy.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace hot_backup {
+namespace {
+
+constexpr std::uint64_t anchor_size = 4096;
+
+// The last bytes of what is copied, as they were stored. Later they tell whether a file that only
+// grows still begins with the copy.
+class AnchorWindow {
+public:
+    explicit AnchorWindow(std::string bytes) : bytes_(std::move(bytes)) {}
+
+    void append(std::string_view more) {
+        more = more.substr(more.size() - std::min<std::size_t>(more.size(), anchor_size));
+        const std::size_t kept = std::min<std::size_t>(bytes_.size(), anchor_size - more.size());
+        bytes_.erase(0, bytes_.size() - kept);
+        bytes_.append(more);
+    }
+    Digest digest() const { return checksum(bytes_); }
+
+private:
+    std::string bytes_;
+};
+
+// Less than `size` bytes where the file ends.
+std::string read_string(const Descriptor& file, const std::string& path, std::uint64_t offset,
+                        std::uint64_t size) {
+    std::string bytes(size, '\0');
+    bytes.resize(read_at(file, path, offset, bytes));
+    return bytes;
+}
+
+bool ends_in_zeros(const Descriptor& file, const std::string& path, std::uint64_t size) {
+    const std::uint64_t end = std::min(size, anchor_size);
+    const std::string bytes = read_string(file, path, size - end, end);
+    return !bytes.empty() && bytes.find_first_not_of('\0') == std::string::npos;
+}
+
+// What of the file its rule and its first bytes promise to stay.
+void apply_rule(const Descriptor& file, const NodeFileStatus& status, const CopyTask& task,
+                ReadPlan& plan) {
+    switch (task.rule) {
+        case CopyRule::append_only:
+            plan.only_grows = true;
+            break;
+        case CopyRule::raft_log:
+            plan.only_grows = !ends_in_zeros(file, task.path, status.size);
+            break;
+        case CopyRule::raft_segment:
+            if (const auto end =
+                    raft_index_end(read_string(file, task.path, 0, raft_header_size))) {
+                plan.front = std::min(*end, status.size);
+                plan.only_grows = true;
+            }
+            break;
+        case CopyRule::message_store:
+            // Only the highest number grows. Once another file has it, this one may be rewritten at
+            // any time, so its last bytes are not to be read after the stop.
+            plan.extendable = task.highest;
+            break;
+        case CopyRule::in_place:
+        case CopyRule::combine_in_flight:
+        case CopyRule::left_out:
+            break;
+    }
+    plan.extendable = plan.extendable || plan.only_grows;
+    plan.from = plan.front;
+}
+
+// The extents of an earlier copy by the place of their content. Asked in order of offset.
+class EarlierExtents {
+public:
+    explicit EarlierExtents(const FileCopyPtr& copy) {
+        if (copy) {
+            extents_ = copy->extents;
+        }
+    }
+
+    const Extent* at(std::uint64_t offset, std::size_t size) {
+        while (next_ < extents_.size() && offset_ < offset) {
+            offset_ += extents_[next_].size;
+            ++next_;
+        }
+        const bool found =
+            next_ < extents_.size() && offset_ == offset && extents_[next_].size == size;
+        return found ? &extents_[next_] : nullptr;
+    }
+
+private:
+    std::span<const Extent> extents_;
+    std::size_t next_ = 0;
+    std::uint64_t offset_ = 0;
+};
+
+// Stores the parts of one file and collects their extents.
+class Storing {
+public:
+    Storing(CopyContext& context, const FileCopyPtr& before, const Fetch& fetch)
+        : context_(context), earlier_(before), fetch_(fetch) {}
+
+    // False when the file ends before `to`.
+    bool store(std::uint64_t from, std::uint64_t to, AnchorWindow* window,
+               std::vector<Extent>& extents) {
+        while (from < to) {
+            const auto size =
+                static_cast<std::size_t>(std::min<std::uint64_t>(to - from, context_.block_size));
+            const std::string_view bytes = fetch_(from, size);
+            if (bytes.size() < size || context_.ended) {
+                return false;
+            }
+            context_.read_bytes += size;
+            extents.push_back(extent_of(from, bytes));
+            if (window != nullptr) {
+                window->append(bytes);
+            }
+            from += size;
+        }
+        return true;
+    }
+
+private:
+    Extent extent_of(std::uint64_t offset, std::string_view bytes) {
+        const Extent* same = earlier_.at(offset, bytes.size());
+        if (same != nullptr && same->digest == checksum(bytes)) {
+            return *same;
+        }
+        context_.stored_bytes += bytes.size();
+        return context_.store(bytes);
+    }
+
+    CopyContext& context_;
+    EarlierExtents earlier_;
+    const Fetch& fetch_;
+};
+
+}  // namespace
+
+ReadPlan plan_read(const Descriptor& file, const NodeFileStatus& status, const CopyTask& task) {
+    ReadPlan plan;
+    apply_rule(file, status, task, plan);
+    const FileCopyPtr& before = task.before;
+    if (!plan.extendable || !before || !before->extendable || before->front != plan.front ||
+        !before->status.same_file(status) || before->status.size > status.size) {
+        return plan;
+    }
+    const std::uint64_t copied = before->status.size;
+    const std::uint64_t size = std::min(copied - plan.front, anchor_size);
+    std::string window = read_string(file, task.path, copied - size, size);
+    if (checksum(window) == before->anchor) {
+        plan.from = copied;
+        plan.window = std::move(window);
+    }
+    return plan;
+}
+
+std::shared_ptr<FileCopy> store_contents(CopyContext& context, const NodeFileStatus& status,
+                                         const ReadPlan& plan, const FileCopyPtr& before,
+                                         const Fetch& fetch) {
+    auto copy = std::make_shared<FileCopy>();
+    copy->status = status;
+    copy->front = plan.front;
+    copy->extendable = plan.extendable;
+    Storing storing(context, before, fetch);
+    if (!storing.store(0, plan.front, nullptr, copy->extents)) {
+        return nullptr;
+    }
+    copy->front_extents = copy->extents.size();
+    if (plan.from > plan.front) {
+        copy->extents.insert(
+            copy->extents.end(),
+            before->extents.begin() + static_cast<std::ptrdiff_t>(before->front_extents),
+            before->extents.end());
+    }
+    AnchorWindow window(plan.window);
+    if (!storing.store(plan.from, status.size, plan.extendable ? &window : nullptr,
+                       copy->extents)) {
+        return nullptr;
+    }
+    copy->anchor = window.digest();
+    return copy;
+}
+
+FileCopyPtr copy_file(CopyContext& context, RateLimiter& limiter, const CopyTask& task,
+                      std::span<char> buffer) {
+    const std::int64_t read_at_ns = wall_clock_ns();
+    const Descriptor file = open_regular_file(task.path);
+    if (!file) {
+        return nullptr;
+    }
+    const NodeFileStatus status = status_of(file, task.path);
+    if (status.kind != NodeFileKind::file) {
+        return nullptr;
+    }
+    const Fetch fetch = [&](std::uint64_t offset, std::size_t size) {
+        std::size_t filled = 0;
+        while (filled < size && !context.ended) {
+            const std::size_t part = limiter.take(size - filled);
+            const std::size_t count =
+                read_at(file, task.path, offset + filled, buffer.subspan(filled, part));
+            filled += count;
+            if (count < part) {
+                break;
+            }
+        }
+        return std::string_view(buffer.data(), filled);
+    };
+    const auto copy =
+        store_contents(context, status, plan_read(file, status, task), task.before, fetch);
+    if (copy) {
+        copy->read_at_ns = read_at_ns;
+    }
+    return copy;
+}
+
+}  // namespace hot_backup

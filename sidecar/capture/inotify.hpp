@@ -1,0 +1,36 @@
+// The kernel's reports of changes in directories (inotify), and nothing of what they mean.
+#pragma once
+
+#include "sidecar/capture/descriptor.hpp"
+
+#include <sys/inotify.h>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace hot_backup {
+
+class Inotify {
+public:
+    // The watch of a directory that the kernel gives none for.
+    static constexpr int none = -1;
+
+    // Without `use`, and where the kernel gives no instance, it watches nothing.
+    explicit Inotify(bool use);
+
+    // Watches the names in a directory, and the directory's own attributes; `extra` is more to
+    // watch it for. The same directory has the same watch, whatever path leads to it. `none` also
+    // when there is no such directory.
+    int watch(const std::string& path, std::uint32_t extra);
+    void unwatch(int watch) noexcept;
+
+    using Handler = std::function<void(const inotify_event& event)>;
+    // Hands over all that was reported up to now. What the handler throws ends it, and the reports
+    // read along with that one are lost.
+    void drain(const Handler& handler);
+
+private:
+    Descriptor descriptor_;
+};
+
+}  // namespace hot_backup

@@ -1,0 +1,295 @@
+#include "sidecar/engine/image.hpp"
+
+#include "sidecar/repository/process_identity.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <system_error>
+
+namespace hot_backup {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Little enough for a stop of a millisecond or so: reading this much takes less than the VM takes
+// to stop.
+constexpr std::uint64_t little_memory = 2'000'000;
+constexpr std::uint64_t few_files = 200;
+// A node that writes as fast as it is copied never comes to that. Then the stop takes what there
+// is, as long as reading it costs some milliseconds at the most.
+constexpr std::uint64_t affordable_memory = std::uint64_t{16} << 20;
+constexpr double progress_made = 0.7;
+constexpr std::uint64_t most_passes = 12;
+
+// Why a stop was of no use, and how often that may be before the backup gives up. A stop that is
+// given up by ourselves costs the node a millisecond, one that is late costs it `max_pause`.
+struct Miss {
+    enum Kind : std::size_t { committed, combining, moved_on, late, kinds };
+    static constexpr std::array<std::uint64_t, kinds> most{60, 100, 10, 6};
+};
+
+bool is_within(const std::filesystem::path& inner, const std::filesystem::path& outer) {
+    const auto [end, ignored] =
+        std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+    return end == outer.end();
+}
+
+// Of a path that may not exist as a whole yet.
+std::filesystem::path resolved(const std::filesystem::path& path) {
+    std::error_code error;
+    const auto canonical = std::filesystem::weakly_canonical(path, error);
+    return error ? path.lexically_normal() : canonical;
+}
+
+// A directory with the right path may be that of another node: one on this machine, when the node
+// runs on another one, or one of this container, when it runs in another one.
+void throw_unless_here(const NodeDescription& description) {
+    struct stat status {};
+    const bool seen = ::stat(description.data_dir.c_str(), &status) == 0;
+    if (seen && status.st_ino == description.data_dir_inode &&
+        this_process().boot_id == description.boot_id) {
+        return;
+    }
+    throw Error(ErrorCode::failed,
+                "the directory of the node, " + description.data_dir + ", is not to be seen here" +
+                    (seen ? ": there is another one of that name"
+                          : ": " + std::system_category().message(errno)),
+                "Run this on the machine of the node, in its container, as its user or as root; or "
+                "let the plugin make the backup.");
+}
+
+void throw_if_within(const std::filesystem::path& repository,
+                     const std::vector<CaptureRoot>& roots) {
+    for (const auto& root : roots) {
+        if (is_within(resolved(repository), root.path)) {
+            throw Error(ErrorCode::failed,
+                        "the repository " + repository.string() +
+                            " lies within the directory of the node, " + root.path.string(),
+                        "Choose a repository elsewhere, at best on another disk.");
+        }
+    }
+}
+
+// One backup's way to its image.
+class Taker {
+public:
+    Taker(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
+          const ImageListener& listener)
+        : broker_(broker), copy_(copy), max_pause_(max_pause), listener_(listener) {}
+
+    Image take() {
+        converge();
+        for (;;) {
+            image_.checkpoint = broker_.begin_checkpoint();
+            if (const auto miss = stop_while_checkpoint_holds()) {
+                broker_.end_checkpoint();
+                recover(*miss);
+            } else {
+                break;
+            }
+        }
+        copy_.finish([this](const PassProgress& progress) { report("tails", progress); });
+        return image_;
+    }
+
+private:
+    // Copies until a stop would be short.
+    void converge() {
+        auto before = std::numeric_limits<std::uint64_t>::max();
+        for (std::uint64_t round = 1; round <= most_passes; ++round) {
+            const auto left = pass().remainder;
+            if (left.files <= few_files && left.memory_bytes <= little_memory) {
+                return;
+            }
+            const bool stuck = static_cast<double>(left.memory_bytes) >
+                               progress_made * static_cast<double>(before);
+            if (round > 1 && stuck && left.memory_bytes <= affordable_memory) {
+                return;
+            }
+            before = left.memory_bytes;
+        }
+    }
+
+    Pass pass() {
+        const auto phase = "copy " + std::to_string(++image_.cut.passes);
+        return copy_.pass([&](const PassProgress& progress) { report(phase, progress); });
+    }
+
+    void report(const std::string& phase, const PassProgress& progress) {
+        broker_.look_up();
+        listener_(phase, progress.done, progress.total);
+    }
+
+    // Stops the node, again where the message store was just combining files: that passes in
+    // milliseconds. Nothing when the image is taken.
+    std::optional<Miss::Kind> stop_while_checkpoint_holds() {
+        for (;;) {
+            const auto stop = stop_once();
+            if (stop.outcome == Stop::Outcome::held) {
+                image_.instant = stop.instant;
+                image_.cut.acquisition_us = stop.acquisition_us;
+                image_.cut.hold_us = stop.hold_us;
+                image_.cut.pause_us = stop.pause_us;
+                image_.cut.files = cut_.files;
+                image_.cut.memory_bytes = cut_.memory_bytes;
+                image_.cut.tail_bytes = cut_.tail_bytes;
+                return std::nullopt;
+            }
+            if (cut_.outcome == Cut::Outcome::captured) {
+                copy_.forget_cut();
+            }
+            const auto miss = miss_of(stop);
+            count(miss, stop);
+            if (miss != Miss::combining) {
+                return miss;
+            }
+            broker_.wait(
+                std::chrono::milliseconds(std::min<std::uint64_t>(50, 3 + misses_.at(miss))));
+        }
+    }
+
+    Stop stop_once() {
+        image_.cut.attempts = image_.cut.attempts + (attempted_ ? 1U : 0U);
+        attempted_ = true;
+        cut_ = Cut{};
+        cut_.outcome = Cut::Outcome::late;
+        return broker_.stop(max_pause_, [this] {
+            cut_ = copy_.cut(LiveCopy::Clock::now() + max_pause_);
+            return cut_.outcome == Cut::Outcome::captured;
+        });
+    }
+
+    Miss::Kind miss_of(const Stop& stop) const {
+        switch (stop.outcome) {
+            case Stop::Outcome::committed:
+                return Miss::committed;
+            case Stop::Outcome::late:
+                return Miss::late;
+            default:
+                break;
+        }
+        switch (cut_.outcome) {
+            case Cut::Outcome::combine_in_flight:
+                return Miss::combining;
+            case Cut::Outcome::late:
+                return Miss::late;
+            default:
+                return Miss::moved_on;
+        }
+    }
+
+    void count(Miss::Kind miss, const Stop& stop) {
+        if (++misses_.at(miss) >= Miss::most.at(miss)) {
+            give_up(miss, stop);
+        }
+    }
+
+    // What has to change before the next stop can be better, and a while for the node to recover.
+    void recover(Miss::Kind miss) {
+        if (miss == Miss::committed) {
+            // The window between checkpoint and stop is a few milliseconds: what counts is to find
+            // one without a commit.
+            broker_.wait(std::chrono::milliseconds(1 + 2 * misses_.at(miss)));
+            if (misses_.at(miss) % 5 == 0) {
+                pass();
+            }
+            return;
+        }
+        broker_.wait(50ms * (1 << std::min<std::uint64_t>(misses_.at(miss), 5)));
+        converge();
+    }
+
+    [[noreturn]] void give_up(Miss::Kind miss, const Stop& stop) const {
+        const auto tries = std::to_string(misses_.at(miss));
+        switch (miss) {
+            case Miss::committed:
+                throw Error(ErrorCode::failed,
+                            "metadata was changed around each of " + tries + " stops of the node",
+                            "Queues, exchanges, bindings or users are declared or deleted all the "
+                            "time: make the backup when there is less of that.");
+            case Miss::combining:
+                throw Error(ErrorCode::failed,
+                            "the message store was combining its files at each of " + tries +
+                                " stops of the node" +
+                                (cut_.reason.empty() ? "" : ": " + cut_.reason),
+                            "Make the backup when fewer messages are consumed.");
+            case Miss::late:
+                throw Error(
+                    ErrorCode::failed,
+                    tries + " stops of the node were not done within max_pause, " +
+                        std::to_string(max_pause_.count()) + " ms (the last one took " +
+                        std::to_string(stop.acquisition_us / 1000) + " ms to stop its schedulers" +
+                        (cut_.reason.empty() ? ")" : "; " + cut_.reason + ")"),
+                    "Allow a longer pause (--max-pause), or make the backup when the node's disk "
+                    "has less to do.");
+            default:
+                throw Error(ErrorCode::failed,
+                            "the node writes faster than it can be copied: " + cut_.reason +
+                                " after " + std::to_string(image_.cut.passes) + " passes",
+                            "Make the backup when less is written, or allow it more speed "
+                            "(--rate-limit).");
+        }
+    }
+
+    Broker& broker_;
+    LiveCopy& copy_;
+    std::chrono::milliseconds max_pause_;
+    const ImageListener& listener_;
+    Image image_;
+    Cut cut_;
+    bool attempted_ = false;
+    std::array<std::uint64_t, Miss::kinds> misses_{};
+};
+
+// While the plugin is waited for, the kernel's queue of events must not run over.
+class WatchWhileWaiting {
+public:
+    WatchWhileWaiting(Broker& broker, LiveCopy& copy) : broker_(broker) {
+        broker_.on_wait([&copy] { copy.watch(); });
+    }
+    ~WatchWhileWaiting() { broker_.on_wait({}); }
+    WatchWhileWaiting(const WatchWhileWaiting&) = delete;
+    WatchWhileWaiting& operator=(const WatchWhileWaiting&) = delete;
+
+private:
+    Broker& broker_;
+};
+
+}  // namespace
+
+std::vector<CaptureRoot> roots_of(const NodeDescription& description,
+                                  const std::filesystem::path& repository) {
+    throw_unless_here(description);
+    std::vector<CaptureRoot> roots{{"data", resolved(description.data_dir)}};
+    for (const auto& directory : description.directories) {
+        const auto path = resolved(directory.path);
+        if (!is_within(path, roots.front().path)) {
+            roots.push_back({directory.role, path});
+        }
+    }
+    throw_if_within(repository, roots);
+    return roots;
+}
+
+std::vector<CaptureRoot> single_files_of(const NodeDescription& description) {
+    const auto data_dir = resolved(description.data_dir);
+    std::vector<CaptureRoot> files;
+    for (const auto& file : description.files) {
+        const auto path = resolved(file.path);
+        if (!is_within(path, data_dir)) {
+            files.push_back({file.role, path});
+        }
+    }
+    return files;
+}
+
+Image take_image(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
+                 const ImageListener& listener) {
+    const WatchWhileWaiting watching(broker, copy);
+    return Taker(broker, copy, max_pause, listener).take();
+}
+
+}  // namespace hot_backup

@@ -1,0 +1,40 @@
+// Takes the image of a node: its files and the checkpoint of its metadata, both of one instant.
+//
+// Why it is exact, and what each failure leaves, is in docs/consistency.md.
+#pragma once
+
+#include "sidecar/capture/live_copy.hpp"
+#include "sidecar/engine/broker.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace hot_backup {
+
+// How far the copy is; `phase` names the pass.
+using ImageListener =
+    std::function<void(const std::string& phase, std::uint64_t done, std::uint64_t total)>;
+
+struct Image {
+    Checkpoint checkpoint;  // still active when take_image() returns
+    Timestamp instant;
+    CutSummary cut;
+};
+
+// Where the files of the node are, by their place in the image. Error failed: they are not to be
+// seen from here, since the node runs on another machine or in another container; or the repository
+// lies within one of them, so that a backup would hold backups.
+std::vector<CaptureRoot> roots_of(const NodeDescription& description,
+                                  const std::filesystem::path& repository);
+std::vector<CaptureRoot> single_files_of(const NodeDescription& description);
+
+// Copies until little is left, then stops the node and takes the rest; again, if that was not to
+// be had. Afterwards copy.take_entries() has the files. Throws Error: then there is no image, and
+// the message says what kept it from becoming one.
+Image take_image(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
+                 const ImageListener& listener);
+
+}  // namespace hot_backup
