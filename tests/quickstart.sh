@@ -85,10 +85,10 @@ fi
 
 say "What happened"
 cat << END
-A running broker was backed up. It was not stopped, no queue was touched, and meanwhile its clients had
-$confirmed messages confirmed and acknowledged $consumed, undisturbed. The backup shows the broker's vhosts, users,
-permissions, policies, queues, exchanges and bindings, and its configuration, as they were at one instant.
-Messages are not in a backup yet: that is what comes next.
+A running broker was backed up. No queue was touched, and meanwhile its clients had $confirmed messages confirmed
+and acknowledged $consumed. What they could feel of it is the pause that step 3 names. The backup holds the broker's
+messages, vhosts, users, permissions, policies, queues, exchanges and bindings, and its configuration, as they were
+at one instant. A command that restores it is what comes next.
 The broker and the backup are being removed now.
 
 What to try next
