@@ -120,7 +120,10 @@ close(#stdio{process = Process} = Stdio, leave) ->
     end;
 close(#stdio{process = Process} = Stdio, kill) ->
     rabbit_hot_backup_os_process:kill(Process),
-    close_port(Stdio);
+    close_port(Stdio),
+    %% The kernel may need a while for it; until then it holds the lock of its repository.
+    _ = rabbit_hot_backup_os_process:wait(Process, ?LEAVE),
+    ok;
 close(#distribution{pid = Pid}, _) ->
     %% A hidden node is one tool's own connection; to cut off a member of the cluster is not our
     %% business.

@@ -14,7 +14,8 @@
 %% Who asks, and what it holds.
 
 -type checkpoint() :: {mnesia, rabbit_hot_backup_checkpoints:name(),
-                       rabbit_hot_backup_baseline:baseline()}
+                       rabbit_hot_backup_baseline:baseline(),
+                       rabbit_hot_backup_table_locks:locks()}
                     | khepri.
 
 -type source() :: {checkpoint, rabbit_hot_backup_metadata:checkpoint()} | statistics.
@@ -61,8 +62,11 @@ plan(job_end, #{job := Id, outcome := Outcome} = Arguments, #{session := Session
     end;
 plan(describe, _, _) ->
     {later, fun() -> {ok, rabbit_hot_backup_describe:describe(), #{}} end};
-plan(checkpoint_begin, _, #{session := Session, checkpoint := undefined}) ->
-    {later, fun() -> begin_checkpoint(rabbit_hot_backup_compat:metadata_store(), Session) end};
+plan(checkpoint_begin, Arguments, #{session := Session, checkpoint := undefined}) ->
+    Lock = maps:get(lock, Arguments, false) =:= true,
+    {later, fun() ->
+                    begin_checkpoint(rabbit_hot_backup_compat:metadata_store(), Session, Lock)
+            end};
 plan(checkpoint_begin, _, _) ->
     {now, {error, rabbit_hot_backup_protocol:error(
                     busy, "this session has a checkpoint already", [],
@@ -73,13 +77,14 @@ plan(checkpoint_stream, #{stream := Stream}, #{checkpoint := Checkpoint})
   when is_integer(Stream), Stream >= 0 ->
     case Checkpoint of
         undefined -> failed("there is no checkpoint to stream");
-        {mnesia, Name, _} -> {stream, Stream, {checkpoint, {mnesia, Name}}};
+        {mnesia, Name, _, _} -> {stream, Stream, {checkpoint, {mnesia, Name}}};
         khepri -> {stream, Stream, {checkpoint, khepri}}
     end;
 plan(statistics_stream, #{stream := Stream}, _) when is_integer(Stream), Stream >= 0 ->
     {stream, Stream, statistics};
-plan(checkpoint_end, _, #{session := Session}) ->
+plan(checkpoint_end, _, #{session := Session, checkpoint := Checkpoint}) ->
     {end_checkpoint, fun() ->
+                             ok = release_locks(Checkpoint),
                              ok = rabbit_hot_backup_checkpoints:deactivate(Session),
                              {ok, #{}, #{checkpoint => undefined}}
                      end};
@@ -122,9 +127,13 @@ outcome(_) ->
 %% ------------------------------------------------------------------
 %% Checkpoints
 
--spec begin_checkpoint(mnesia | khepri, pid()) -> answer().
-begin_checkpoint(mnesia, Session) ->
+-spec begin_checkpoint(mnesia | khepri, pid(), Lock :: boolean()) -> answer().
+begin_checkpoint(mnesia, Session, Lock) ->
     {Tables, Skipped} = rabbit_hot_backup_metadata:tables(),
+    Locks = case Lock of
+                true -> rabbit_hot_backup_table_locks:take(Tables, Session);
+                false -> none
+            end,
     case rabbit_hot_backup_checkpoints:activate(Session, Tables) of
         {ok, #{name := Name, instant := Instant, activation_us := Duration,
                baseline := Baseline}} ->
@@ -134,11 +143,12 @@ begin_checkpoint(mnesia, Session) ->
                        skipped => Skipped,
                        instant => Instant,
                        activation_us => Duration},
-            {ok, Result, #{checkpoint => {mnesia, Name, Baseline}}};
+            {ok, Result, #{checkpoint => {mnesia, Name, Baseline, Locks}}};
         {error, Error} ->
+            ok = rabbit_hot_backup_table_locks:release(Locks),
             {error, Error}
     end;
-begin_checkpoint(khepri, _) ->
+begin_checkpoint(khepri, _, _) ->
     %% The export is one query of the store's state: nothing has to be held before.
     Result = #{checkpoint => <<"export of the Khepri store">>,
                store => khepri,
@@ -152,6 +162,10 @@ begin_checkpoint(khepri, _) ->
 readable({Plugin, Node, {Time, _}}) ->
     iolist_to_binary(io_lib:format("~ts ~ts ~b", [Plugin, Node, Time])).
 
+-spec release_locks(checkpoint() | undefined) -> ok.
+release_locks({mnesia, _, _, Locks}) -> rabbit_hot_backup_table_locks:release(Locks);
+release_locks(_) -> ok.
+
 %% ------------------------------------------------------------------
 %% The stop
 
@@ -162,8 +176,12 @@ plan_stop(_, #{checkpoint := khepri}) ->
     {now, {error, rabbit_hot_backup_protocol:error(
                     unsupported, "the node has its metadata in Khepri", [],
                     "This version backs up the messages of nodes whose metadata is in Mnesia.")}};
-plan_stop(MaxPause, #{checkpoint := {mnesia, _, Baseline}, holder := Holder}) ->
-    {later, fun() -> stop(MaxPause, Baseline, Holder) end}.
+plan_stop(MaxPause, #{checkpoint := {mnesia, _, Baseline, _} = Checkpoint, holder := Holder}) ->
+    {later, fun() ->
+                    Answer = stop(MaxPause, Baseline, Holder),
+                    ok = release_locks(Checkpoint),
+                    Answer
+            end}.
 
 -spec stop(pos_integer(), rabbit_hot_backup_baseline:baseline(), pid()) -> answer().
 %% What is of no use already costs the node no pause.

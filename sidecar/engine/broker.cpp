@@ -284,8 +284,9 @@ NodeDescription Broker::describe() {
     return description;
 }
 
-Checkpoint Broker::begin_checkpoint() {
-    const auto result = connection_.call("checkpoint_begin", {}, thorough);
+Checkpoint Broker::begin_checkpoint(bool lock) {
+    const auto result = connection_.call(
+        "checkpoint_begin", make_map({{"lock", erlang::atom(lock ? "true" : "false")}}), thorough);
     const Fields fields("answer to checkpoint_begin", result);
     Checkpoint checkpoint;
     checkpoint.store = fields.atom("store");

@@ -129,7 +129,9 @@ public:
     // Does that for so long.
     void wait(std::chrono::milliseconds time);
 
-    Checkpoint begin_checkpoint();
+    // With `lock`, whoever wants to change metadata waits until the next stop is over, for a second
+    // at the most.
+    Checkpoint begin_checkpoint(bool lock = false);
     // Holds the whole VM, calls `capture`, and lets go. `capture` says whether it got everything;
     // it is called at most once, and not when the VM could not be held in time. What it throws is
     // thrown once the VM runs again.

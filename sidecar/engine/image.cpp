@@ -23,12 +23,15 @@ constexpr std::uint64_t few_files = 200;
 constexpr std::uint64_t affordable_memory = std::uint64_t{16} << 20;
 constexpr double progress_made = 0.7;
 constexpr std::uint64_t most_passes = 12;
+// So often the backup looks for a moment in which nobody changes metadata. Then writers have to
+// wait for it.
+constexpr std::uint64_t polite_attempts = 4;
 
 // Why a stop was of no use, and how often that may be before the backup gives up. A stop that is
 // given up by ourselves costs the node a millisecond, one that is late costs it `max_pause`.
 struct Miss {
     enum Kind : std::size_t { committed, combining, moved_on, late, kinds };
-    static constexpr std::array<std::uint64_t, kinds> most{60, 100, 10, 6};
+    static constexpr std::array<std::uint64_t, kinds> most{20, 100, 10, 6};
 };
 
 bool is_within(const std::filesystem::path& inner, const std::filesystem::path& outer) {
@@ -83,7 +86,8 @@ public:
     Image take() {
         converge();
         for (;;) {
-            image_.checkpoint = broker_.begin_checkpoint();
+            image_.checkpoint =
+                broker_.begin_checkpoint(misses_.at(Miss::committed) >= polite_attempts);
             if (const auto miss = stop_while_checkpoint_holds()) {
                 broker_.end_checkpoint();
                 recover(*miss);
@@ -206,10 +210,11 @@ private:
         const auto tries = std::to_string(misses_.at(miss));
         switch (miss) {
             case Miss::committed:
-                throw Error(ErrorCode::failed,
-                            "metadata was changed around each of " + tries + " stops of the node",
-                            "Queues, exchanges, bindings or users are declared or deleted all the "
-                            "time: make the backup when there is less of that.");
+                throw Error(
+                    ErrorCode::failed,
+                    "metadata was changed around each of " + tries + " stops of the node",
+                    "Look for a plugin that writes to a durable table of Mnesia all the time, "
+                    "and make the backup when it does less of that.");
             case Miss::combining:
                 throw Error(ErrorCode::failed,
                             "the message store was combining its files at each of " + tries +

@@ -36,6 +36,8 @@ stop_test_() ->
                            {"Khepri", fun khepri_is_not_supported/1},
                            {"every commit", fun every_durable_commit_counts/1},
                            {"dumped", fun a_dump_does_not_hide_a_commit/1},
+                           {"locked", fun writers_wait_for_locked_tables/1},
+                           {"locked too long", fun writers_do_not_wait_for_ever/1},
                            {"flushed", fun the_log_is_written/1},
                            {"names", fun names_of_ra_servers_are_looked_at/1},
                            {"late names", fun a_name_on_its_way_is_waited_for/1}]]}}.
@@ -114,6 +116,50 @@ khepri_is_not_supported(_) ->
     ?assertMatch({error, #{code := unsupported, hint := <<_, _/binary>>}},
                  ask(Holder, stop, #{max_pause => ?PAUSE})),
     unload(Standing).
+
+writers_wait_for_locked_tables(Directory) ->
+    _ = hot_backup_engine:start(Directory, [{ask, checkpoint_begin, #{lock => true}},
+                                            {meet, "writer"}, stop(), end_checkpoint()]),
+    hot_backup_engine:reached(Directory, "writer"),
+    Writer = write_vhost(),
+    hot_backup_engine:go(Directory, "writer"),
+    ?assertMatch([_, met, {ok, #{outcome := held}}, _], hot_backup_engine:results(Directory)),
+    receive {'DOWN', Writer, process, _, Reason} -> ?assertEqual(normal, Reason)
+    after 10000 -> error(still_locked) end.
+
+writers_do_not_wait_for_ever(_) ->
+    Holder = attach(),
+    {ok, _} = ask(Holder, checkpoint_begin, #{lock => true}),
+    ?assertNotEqual([], mnesia:system_info(held_locks)),
+    Writer = write_vhost(),
+    receive {'DOWN', Writer, process, _, Reason} -> ?assertEqual(normal, Reason)
+    after 10000 -> error(still_locked) end,
+    {ok, _} = ask(Holder, checkpoint_end, #{}),
+    ?assertEqual([], mnesia:system_info(held_locks)),
+    %% Tables that somebody else has: the checkpoint is there all the same.
+    Self = self(),
+    Other = spawn(fun() ->
+                          mnesia:transaction(fun() ->
+                                                     mnesia:write_lock_table(rabbit_vhost),
+                                                     Self ! locked,
+                                                     receive go -> ok end
+                                             end)
+                  end),
+    receive locked -> ok end,
+    {ok, _} = ask(Holder, checkpoint_begin, #{lock => true}),
+    Other ! go,
+    {ok, _} = ask(Holder, checkpoint_end, #{}),
+    eventually(fun() -> mnesia:system_info(held_locks) =:= [] end).
+
+write_vhost() ->
+    {_, Monitor} = spawn_monitor(
+                     fun() ->
+                             {atomic, ok} = mnesia:transaction(
+                                              fun() ->
+                                                      mnesia:write({rabbit_vhost, <<"late">>, 1})
+                                              end)
+                     end),
+    Monitor.
 
 every_durable_commit_counts(_) ->
     Write = fun(Key) -> fun() -> mnesia:write({rabbit_vhost, Key, 1}) end end,
