@@ -3,9 +3,10 @@
 #include "erlang_port/error.hpp"
 #include "sidecar/repository/file_reader.hpp"
 
-#include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <system_error>
+#include <thread>
 
 namespace tools {
 
@@ -121,40 +122,54 @@ void extract(const hot_backup::Repository& repository, const FileEntry& entry,
     fs::permissions(place, static_cast<fs::perms>(entry.origin.value().mode));
 }
 
-// A file that is deleted, or a directory, while it is copied.
-bool has_vanished(const std::error_code& error) {
-    return error == std::errc::no_such_file_or_directory;
-}
+class Copier {
+public:
+    explicit Copier(std::optional<double> bytes_per_second) : bytes_per_second_(bytes_per_second) {}
 
-// In the order of names, so that what comes first is no matter of luck.
-void copy_tree(const fs::path& from, const fs::path& to) {
-    std::error_code error;
-    fs::create_directories(to);
-    std::vector<fs::directory_entry> entries;
-    for (fs::directory_iterator entry(from, error), end; !error && entry != end;
-         entry.increment(error)) {
-        entries.push_back(*entry);
-    }
-    if (error && !has_vanished(error)) {
-        throw Error(ErrorCode::failed, "cannot list " + from.string() + ": " + error.message());
-    }
-    std::ranges::sort(entries);
-    for (const fs::directory_entry& entry : entries) {
-        const fs::path target = to / entry.path().filename();
-        std::error_code of_entry;
-        if (entry.is_symlink(of_entry)) {
-            fs::copy_symlink(entry.path(), target, of_entry);
-        } else if (entry.is_directory(of_entry)) {
-            copy_tree(entry.path(), target);
-        } else {
-            fs::copy_file(entry.path(), target, of_entry);
+    void copy_tree(const fs::path& from, const fs::path& to) {
+        fs::create_directories(to);
+        std::error_code error;
+        for (fs::directory_iterator entry(from, error), end; !error && entry != end;
+             entry.increment(error)) {
+            copy_entry(*entry, to / entry->path().filename());
         }
-        if (of_entry && !has_vanished(of_entry)) {
-            throw Error(ErrorCode::failed,
-                        "cannot copy " + entry.path().string() + ": " + of_entry.message());
+        check(error, "list", from);
+    }
+
+private:
+    void copy_entry(const fs::directory_entry& entry, const fs::path& to) {
+        std::error_code error;
+        if (entry.is_symlink(error)) {
+            fs::copy_symlink(entry.path(), to, error);
+        } else if (entry.is_directory(error)) {
+            copy_tree(entry.path(), to);
+        } else if (fs::copy_file(entry.path(), to, error)) {
+            keep_pace(fs::file_size(to));
+        }
+        check(error, "copy", entry.path());
+    }
+
+    // What is deleted while it is copied is not missed.
+    static void check(const std::error_code& error, const char* action, const fs::path& path) {
+        if (error && error != std::errc::no_such_file_or_directory) {
+            throw Error(ErrorCode::failed, std::string("cannot ") + action + " " + path.string() +
+                                               ": " + error.message());
         }
     }
-}
+
+    void keep_pace(std::uintmax_t bytes) {
+        bytes_ += static_cast<double>(bytes);
+        if (bytes_per_second_) {
+            std::this_thread::sleep_until(
+                started_ + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                               std::chrono::duration<double>(bytes_ / *bytes_per_second_)));
+        }
+    }
+
+    const std::optional<double> bytes_per_second_;
+    const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+    double bytes_ = 0;
+};
 
 }  // namespace
 
@@ -175,10 +190,11 @@ Image extract_image(const hot_backup::Repository& repository, const std::string&
     return image;
 }
 
-Image copy_image(const harness::Broker& broker, const fs::path& base) {
+Image copy_image(const harness::Broker& broker, const fs::path& base,
+                 std::optional<double> bytes_per_second) {
     const Image image{base, broker.node()};
     const std::string feature_flags = broker.node() + "-feature_flags";
-    copy_tree(broker.data_directory(), image.data_directory());
+    Copier(bytes_per_second).copy_tree(broker.data_directory(), image.data_directory());
     fs::copy_file(broker.data_base() / feature_flags, base / feature_flags);
     relocate(image, broker.data_directory());
     return image;

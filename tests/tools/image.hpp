@@ -8,7 +8,9 @@
 #include "tests/harness/broker.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace tools {
 
@@ -25,8 +27,9 @@ Image extract_image(const hot_backup::Repository& repository, const std::string&
                     const std::filesystem::path& base);
 
 // Copies the files of a broker just as they are found, as `cp` does, and relocates them: exact only
-// while the broker stands still. What vanishes meanwhile is left out.
-Image copy_image(const harness::Broker& broker, const std::filesystem::path& base);
+// while the broker stands still. What vanishes meanwhile is left out. A slow disk can be imitated.
+Image copy_image(const harness::Broker& broker, const std::filesystem::path& base,
+                 std::optional<double> bytes_per_second = {});
 
 // Puts the image's own data directory in the place of `original`, in the absolute paths that
 // Ra's files named `config` have and in the targets of symbolic links. Without that, a booted image
