@@ -7,16 +7,23 @@
 %% next start, although its log is there).
 -module(rabbit_hot_backup_baseline).
 
--export([commits/0, flush/1, is_unchanged/1, is_confirmed/1]).
+-include_lib("kernel/include/file.hrl").
+
+-export([commits/0, flush/1, log/1, is_unchanged/1, is_confirmed/1]).
 
 -export_type([commits/0, baseline/0]).
 
 -opaque commits() :: {Counted :: integer(), Left :: integer()}.
 
 -record(baseline, {commits :: commits(),
+                   log = #{} :: log(),
                    names = [] :: [{Table :: ets:tab(), Size :: integer(), Digest :: integer()}]}).
 
 -opaque baseline() :: #baseline{}.
+
+-type log() :: #{log => #{path := binary(), size := non_neg_integer(), inode := integer()}}.
+%% Of Mnesia's log when all that was committed was in it; none of a node without a disc. A commit is
+%% in the log a moment before it is counted. So the engine compares the file as well, in the hold.
 
 %% How long a Ra server's name may be on its way from memory to the file.
 -define(REGISTRATION, 2000).
@@ -25,7 +32,7 @@
 %% Read it before the checkpoint is activated.
 %%
 %% mnesia_log:log/1 and slog/1 count every commit that concerns a disc table or the schema, and no
-%% other (need_log/1), before it becomes visible: do_dirty/2 of mnesia_tm for dirty operations and
+%% other (need_log/1), before it becomes visible in the tables, but after it went to the log: do_dirty/2 of mnesia_tm for dirty operations and
 %% transactions, multi_commit/5 for synchronous and schema transactions, doit_loop/1 and
 %% commit_participant/7 for what another node coordinates (OTP 25, mnesia 4.21.3). The count is
 %% kept in two counters: mnesia_dumper:incr_log_writes/0 takes from `trans_log_writes_left`, and
@@ -41,18 +48,18 @@ commits() ->
 %% Has everything written to the files that is in the checkpoint.
 %%
 %% The decisions of schema transactions are logged by mnesia_recover, asynchronously: it is asked
-%% first. mnesia:sync_log/0 then makes disk_log write what it buffers (for up to 2 s) and sync it:
-%% writers of the log, and mnesia_monitor, wait for one fsync, as they do after each transaction of
-%% RabbitMQ's that changes a disc table.
+%% first. disk_log then writes what it buffers (for up to 2 s) and syncs it: writers of the log wait
+%% for one fsync, as they do after each transaction of RabbitMQ's that changes a disc table.
+%% (mnesia:sync_log/0 does the same from within mnesia_monitor, which others would wait for, too.)
 flush(Commits) ->
     case mnesia_recover:sync() of
         {error, Reason} -> not_flushed(Reason);
         _ ->
             case sync_log(mnesia:system_info(use_dir)) of
-                ok ->
+                {ok, Log} ->
                     Names = [flush_names(Directory)
                              || Directory <- rabbit_hot_backup_compat:ra_directories()],
-                    {ok, #baseline{commits = Commits, names = Names}};
+                    {ok, #baseline{commits = Commits, log = Log, names = Names}};
                 {error, Reason} ->
                     not_flushed(Reason)
             end
@@ -70,10 +77,27 @@ is_unchanged(#baseline{commits = Commits, names = Names}) ->
 is_confirmed(#baseline{names = Names}) ->
     lists:all(fun({Table, _, Digest}) -> digest(names(Table)) =:= Digest end, Names).
 
--spec sync_log(boolean()) -> ok | {error, term()}.
+-spec log(baseline()) -> log().
+log(#baseline{log = Log}) ->
+    Log.
+
+-spec sync_log(boolean()) -> {ok, log()} | {error, term()}.
 %% A node without a disc has no log.
-sync_log(true) -> mnesia:sync_log();
-sync_log(false) -> ok.
+sync_log(true) ->
+    Path = filename:join(mnesia:system_info(directory), "LATEST.LOG"),
+    case disk_log:sync(latest_log) of
+        ok ->
+            case file:read_file_info(Path) of
+                {ok, #file_info{size = Size, inode = Inode}} ->
+                    {ok, #{log => #{path => rabbit_hot_backup_compat:path(Path), size => Size,
+                                    inode => Inode}}};
+                {error, Reason} -> {error, Reason}
+            end;
+        {error, Reason} ->
+            {error, Reason}
+    end;
+sync_log(false) ->
+    {ok, #{}}.
 
 -spec not_flushed(term()) -> {error, rabbit_hot_backup_protocol:error()}.
 not_flushed(Reason) ->

@@ -68,9 +68,18 @@ activate(Owner, Tables) ->
 -spec settled_and_flushed(rabbit_hot_backup_baseline:commits()) ->
           {ok, rabbit_hot_backup_baseline:baseline()}
         | {error, rabbit_hot_backup_protocol:error()}.
+%% Once more at the end: what was already in the log when it was looked at is counted then.
 settled_and_flushed(Commits) ->
     case settle(open_transactions()) of
-        ok -> rabbit_hot_backup_baseline:flush(Commits);
+        ok ->
+            case rabbit_hot_backup_baseline:flush(Commits) of
+                {ok, Baseline} ->
+                    case settle(open_transactions()) of
+                        ok -> {ok, Baseline};
+                        {error, Error} -> {error, Error}
+                    end;
+                {error, Error} -> {error, Error}
+            end;
         {error, Error} -> {error, Error}
     end.
 

@@ -8,6 +8,7 @@
 
 -export([log/3]).
 -export([rabbitmq_version/0, cluster_name/0, data_dir/0, plugins/0, plugin_version/0]).
+-export([disk_free_limit/0]).
 -export([metadata_store/0, khepri_export/2]).
 -export([configuration_files/0, directories/0, node_files/0, path/1]).
 -export([ra_directories/0, stream_offsets/0]).
@@ -46,6 +47,17 @@ cluster_name() ->
         unicode:characters_to_binary([rabbit_nodes:cluster_name()])
     catch
         _:_ -> atom_to_binary(node())
+    end.
+
+-spec disk_free_limit() -> non_neg_integer().
+%% Bytes; with less on the data directory's disk RabbitMQ blocks its publishers. 0 when it does not
+%% look.
+disk_free_limit() ->
+    try rabbit_disk_monitor:get_disk_free_limit() of
+        Limit when is_integer(Limit), Limit > 0 -> Limit;
+        _ -> 0
+    catch
+        exit:_ -> 0
     end.
 
 -spec data_dir() -> binary().

@@ -33,6 +33,7 @@ describe() ->
       data_dir => DataDir,
       data_dir_inode => inode(DataDir),
       boot_id => boot_id(),
+      disk_free_limit => rabbit_hot_backup_compat:disk_free_limit(),
       directories => rabbit_hot_backup_compat:directories(),
       node_files => rabbit_hot_backup_compat:node_files(),
       configuration => [file(Role, Path)

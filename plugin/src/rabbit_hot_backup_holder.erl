@@ -2,14 +2,19 @@
 %%
 %% Each session has one holder, the process that the engine's messages arrive at: it owns the
 %% carrier and hands everything that comes on to the session, in order, as `{carried, Message}`.
-%% It exists because in the hold no other process runs, so whoever holds must hear the engine by
-%% itself.
+%% It exists because in the hold no other process of the broker runs, so whoever holds must hear the
+%% engine by itself.
+%%
+%% The block itself belongs to a process made for it, the blocker. To stop the schedulers takes as
+%% long as the longest operation on a dirty scheduler, and whoever waits for that in the VM can do
+%% nothing else; but it can be killed, which gives it up. So the holder keeps the deadline, of the
+%% acquisition too.
 %%
 %% What must be so in the hold:
 %% - Nothing waits. A process that waits lets others run, and what is captured then is not of one
 %%   instant: no call, no log, no `receive` without `after 0`, no send that may suspend.
 %% - Whatever happens, it ends by the deadline. Each turn looks at the clock; and when this process
-%%   dies, the VM itself takes the block away.
+%%   dies, the blocker dies with it, and then the VM itself takes the block away.
 %% - Nothing that arrives is lost: what is not for the hold is handled afterwards, in its order.
 -module(rabbit_hot_backup_holder).
 
@@ -38,6 +43,9 @@
 %% An engine that sends this many messages in the hold does not keep to the protocol.
 -define(MOST_ARRIVED, 64).
 
+%% Two that block at once would add their pauses up: the blocker has a name, so there is one.
+-define(BLOCKER, rabbit_hot_backup_blocker).
+
 -spec start_link(rabbit_hot_backup_carrier:target()) ->
           {ok, pid(), rabbit_hot_backup_carrier:carrier()}
         | {error, rabbit_hot_backup_protocol:error()}.
@@ -61,7 +69,7 @@ hold(Holder, MaxPause, Unchanged) ->
                       failed, "the process that holds the node still ended: ~tp", [Reason])}
     end.
 
--spec not_held(committed) -> held().
+-spec not_held(committed | refused) -> held().
 %% The result of a stop that was over before it began.
 not_held(Outcome) ->
     #{outcome => Outcome, instant => os:system_time(microsecond), acquisition_us => 0,
@@ -73,52 +81,58 @@ init(Session, Target) ->
     case rabbit_hot_backup_carrier:open(Target) of
         {ok, Carrier} ->
             proc_lib:init_ack({ok, self(), Carrier}),
-            loop(Session, Carrier);
+            loop(#{session => Session, carrier => Carrier, stops => 0});
         {error, Error} ->
             proc_lib:init_ack({error, Error}),
             exit(normal)
     end.
 
--spec loop(pid(), rabbit_hot_backup_carrier:carrier()) -> no_return().
-loop(Session, Carrier) ->
-    receive
-        Message -> handle(Message, Session, Carrier)
-    end,
-    loop(Session, Carrier).
+-type state() :: #{session := pid(),
+                   carrier := rabbit_hot_backup_carrier:carrier(),
+                   stops := non_neg_integer()}.
 
--spec handle(term(), pid(), rabbit_hot_backup_carrier:carrier()) -> ok.
-handle({hold, Caller, Reference, MaxPause, Unchanged}, Session, Carrier) ->
+-spec loop(state()) -> no_return().
+loop(State) ->
+    receive
+        Message -> loop(handle(Message, State))
+    end.
+
+-spec handle(term(), state()) -> state().
+handle({hold, Caller, Reference, MaxPause, Unchanged}, State) ->
     case is_process_alive(Caller) of
         true ->
-            {Held, Arrived} = hold_still(MaxPause, Unchanged, Carrier),
+            #{carrier := Carrier, stops := Stops} = State,
+            {Held, Arrived} = hold_still(Stops + 1, MaxPause, Unchanged, Carrier),
             Caller ! {held, Reference, Held},
-            lists:foreach(fun(Message) -> handle(Message, Session, Carrier) end, Arrived);
+            lists:foldl(fun handle/2, State#{stops := Stops + 1}, Arrived);
         false ->
-            ok
+            State
     end;
-handle({'EXIT', Pid, Reason}, _, _) when is_pid(Pid) ->
+handle({'EXIT', Pid, Reason}, _) when is_pid(Pid) ->
     exit(Reason);
-handle(Message, Session, _) ->
+handle(Message, #{session := Session} = State) ->
     Session ! {carried, Message},
-    ok.
+    State.
 
 %% ------------------------------------------------------------------
 %% The hold
 
--spec hold_still(pos_integer(), unchanged(), rabbit_hot_backup_carrier:carrier()) ->
-          {held(), Arrived :: [term()]}.
-hold_still(MaxPause, Unchanged, Carrier) ->
-    Stopped = rabbit_hot_backup_carrier:prepare({notice, stopped, #{}}, Carrier),
+-spec hold_still(Number :: pos_integer(), pos_integer(), unchanged(),
+                 rabbit_hot_backup_carrier:carrier()) -> {held(), Arrived :: [term()]}.
+hold_still(Number, MaxPause, Unchanged, Carrier) ->
+    Stopped = rabbit_hot_backup_carrier:prepare({notice, stopped, #{stop => Number}}, Carrier),
     %% Or it comes when everybody waits for it.
     true = erlang:garbage_collect(),
     Priority = process_flag(priority, max),
     Started = now_us(),
     {Outcome, Instant, Held, Ended, Arrived} =
-        try
-            _ = erlang:system_flag(multi_scheduling, block),
-            held(Started + MaxPause, Stopped, Unchanged, Carrier)
-        after
-            _ = erlang:system_flag(multi_scheduling, unblock)
+        case block(Started + MaxPause) of
+            {ok, Blocker} ->
+                %% Should this fail, the blocker ends with us.
+                Ending = held(Started + MaxPause, {Number, Stopped}, Unchanged, Carrier),
+                unblock(Blocker, Ending);
+            {error, Reason} ->
+                {Reason, os:system_time(microsecond), now_us(), now_us(), []}
         end,
     Unblocked = now_us(),
     _ = process_flag(priority, Priority),
@@ -126,15 +140,66 @@ hold_still(MaxPause, Unchanged, Carrier) ->
        hold_us => Ended - Held, pause_us => Unblocked - Started},
      lists:reverse(Arrived)}.
 
--spec held(Deadline :: integer(), rabbit_hot_backup_carrier:prepared(), unchanged(),
-           rabbit_hot_backup_carrier:carrier()) -> ending().
-%% To stop the schedulers may have taken too long: it waits for what dirty schedulers are doing.
-held(Deadline, Stopped, Unchanged, Carrier) ->
+-spec block(Deadline :: integer()) -> {ok, {pid(), reference()}} | {error, late | refused}.
+%% Nothing is held while this waits: the last to stop is the scheduler that the blocker runs on, and
+%% next after the blocker comes this process.
+block(Deadline) ->
+    Holder = self(),
+    {Blocker, Monitor} = spawn_opt(fun() -> blocker(Holder) end,
+                                   [link, monitor, {priority, max}]),
+    receive
+        {blocked, Blocker} -> {ok, {Blocker, Monitor}};
+        {busy, Blocker} -> gone(Blocker, Monitor), {error, refused}
+    after max(0, (Deadline - now_us()) div 1000) ->
+            exit(Blocker, kill),
+            gone(Blocker, Monitor),
+            {error, late}
+    end.
+
+-spec gone(pid(), reference()) -> ok.
+%% Waits for the blocker's end, and leaves nothing of it behind.
+gone(Blocker, Monitor) ->
+    receive {'DOWN', Monitor, process, Blocker, _} -> ok end,
+    unlink(Blocker),
+    receive {'EXIT', Blocker, _} -> ok after 0 -> ok end,
+    receive {blocked, Blocker} -> ok after 0 -> ok end.
+
+-spec blocker(Holder :: pid()) -> ok.
+blocker(Holder) ->
+    try register(?BLOCKER, self()) of
+        true ->
+            _ = erlang:system_flag(multi_scheduling, block),
+            Holder ! {blocked, self()},
+            receive {unblock, Holder} -> ok end,
+            _ = erlang:system_flag(multi_scheduling, unblock),
+            Holder ! {unblocked, self()},
+            ok
+    catch
+        error:badarg ->
+            Holder ! {busy, self()},
+            ok
+    end.
+
+-spec unblock({pid(), reference()}, ending()) -> ending().
+%% A blocker that did not live to be told had let go before.
+unblock({Blocker, Monitor}, {Outcome, Instant, Held, Ended, Arrived}) ->
+    Blocker ! {unblock, self()},
+    receive
+        {unblocked, Blocker} ->
+            gone(Blocker, Monitor),
+            {Outcome, Instant, Held, Ended, Arrived};
+        {'DOWN', Monitor, process, Blocker, _} ->
+            {refused, Instant, Held, Ended, Arrived}
+    end.
+
+-spec held(Deadline :: integer(), {pos_integer(), rabbit_hot_backup_carrier:prepared()},
+           unchanged(), rabbit_hot_backup_carrier:carrier()) -> ending().
+held(Deadline, {Number, Stopped}, Unchanged, Carrier) ->
     Held = now_us(),
     Instant = os:system_time(microsecond),
     {Verdict, Arrived} = case Held < Deadline
                              andalso rabbit_hot_backup_carrier:send_at_once(Stopped, Carrier) of
-                             true -> spin(Deadline, Carrier, [], 0);
+                             true -> spin({Deadline, Number}, Carrier, [], 0);
                              false -> {late, []}
                          end,
     Outcome = case Verdict of
@@ -147,43 +212,46 @@ held(Deadline, Stopped, Unchanged, Carrier) ->
               end,
     {Outcome, Instant, Held, now_us(), Arrived}.
 
--spec spin(integer(), rabbit_hot_backup_carrier:carrier(), [term()], non_neg_integer()) ->
+-spec spin({Deadline :: integer(), Number :: pos_integer()},
+           rabbit_hot_backup_carrier:carrier(), [term()], non_neg_integer()) ->
           {verdict(), Arrived :: [term()]}.
-spin(Deadline, Carrier, Arrived, Count) ->
+spin({Deadline, _} = Hold, Carrier, Arrived, Count) ->
     case now_us() < Deadline of
         true ->
             receive
-                Message -> arrived(Message, Deadline, Carrier, [Message | Arrived], Count + 1)
+                Message -> arrived(Message, Hold, Carrier, Arrived, Count + 1)
             after 0 ->
                     %% The port is served between the turns of processes.
                     erlang:yield(),
-                    spin(Deadline, Carrier, Arrived, Count)
+                    spin(Hold, Carrier, Arrived, Count)
             end;
         false ->
             {late, Arrived}
     end.
 
--spec arrived(term(), integer(), rabbit_hot_backup_carrier:carrier(), [term()],
+-spec arrived(term(), {integer(), pos_integer()}, rabbit_hot_backup_carrier:carrier(), [term()],
               pos_integer()) -> {verdict(), Arrived :: [term()]}.
 %% The carrier is this process's own view of it: between the request `stop` and `captured` the
 %% engine is silent, so the first byte that comes begins a message. The session's view goes on from
 %% where it was, with the same bytes.
-arrived(_, _, _, Arrived, ?MOST_ARRIVED) ->
-    {refused, Arrived};
-arrived({hold, _, _, _, _}, Deadline, Carrier, Arrived, Count) ->
-    spin(Deadline, Carrier, Arrived, Count);
-arrived({'EXIT', Pid, _}, _, _, Arrived, _) when is_pid(Pid) ->
-    {refused, Arrived};
-arrived(Message, Deadline, Carrier, Arrived, Count) ->
+arrived({hold, Caller, Reference, _, _}, Hold, Carrier, Arrived, Count) ->
+    Caller ! {held, Reference, not_held(refused)},
+    spin(Hold, Carrier, Arrived, Count);
+arrived(Message, _, _, Arrived, ?MOST_ARRIVED) ->
+    {refused, [Message | Arrived]};
+arrived({'EXIT', Pid, _} = Message, _, _, Arrived, _) when is_pid(Pid) ->
+    {refused, [Message | Arrived]};
+arrived(Message, {_, Number} = Hold, Carrier, Others, Count) ->
+    Arrived = [Message | Others],
     case rabbit_hot_backup_carrier:received(Message, Carrier) of
         {messages, Messages, Next} ->
-            case [maps:get(outcome, Details, failed) || {notice, captured, Details} <- Messages] of
-                [] -> spin(Deadline, Next, Arrived, Count);
-                [ok | _] -> {captured, Arrived};
+            case [Details || {notice, captured, Details} <- Messages] of
+                [] -> spin(Hold, Next, Arrived, Count);
+                [#{stop := Number, outcome := ok} | _] -> {captured, Arrived};
                 _ -> {refused, Arrived}
             end;
         ignored ->
-            spin(Deadline, Carrier, Arrived, Count);
+            spin(Hold, Carrier, Arrived, Count);
         _ ->
             %% The engine is gone, or sends what is no message: the session will say so.
             {refused, Arrived}

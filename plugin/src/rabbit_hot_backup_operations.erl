@@ -34,7 +34,7 @@
               | {end_checkpoint, fun(() -> answer())}.
 
 %% The longest hold, in microseconds, whatever is asked for: clients would take the node for dead.
--define(LONGEST_PAUSE, 60 * 1000 * 1000).
+-define(LONGEST_PAUSE, 10 * 1000 * 1000).
 
 -spec plan(atom() | {unknown, binary()}, rabbit_hot_backup_protocol:details(), context()) ->
           plan().
@@ -137,7 +137,8 @@ begin_checkpoint(mnesia, Session, Lock) ->
     case rabbit_hot_backup_checkpoints:activate(Session, Tables) of
         {ok, #{name := Name, instant := Instant, activation_us := Duration,
                baseline := Baseline}} ->
-            Result = #{checkpoint => readable(Name),
+            Result = (rabbit_hot_backup_baseline:log(Baseline))
+                     #{checkpoint => readable(Name),
                        store => mnesia,
                        tables => [atom_to_binary(Table) || Table <- Tables],
                        skipped => Skipped,
@@ -179,9 +180,17 @@ plan_stop(_, #{checkpoint := khepri}) ->
 plan_stop(MaxPause, #{checkpoint := {mnesia, _, Baseline, _} = Checkpoint, holder := Holder}) ->
     {later, fun() ->
                     Answer = stop(MaxPause, Baseline, Holder),
-                    ok = release_locks(Checkpoint),
+                    ok = needs_no_locks(Answer, Checkpoint),
                     Answer
             end}.
+
+-spec needs_no_locks(answer(), checkpoint()) -> ok.
+%% The image is taken, or the checkpoint is of no use any more. Otherwise there may be another stop.
+needs_no_locks({ok, #{outcome := Outcome}, _}, Checkpoint)
+  when Outcome =:= held; Outcome =:= committed ->
+    release_locks(Checkpoint);
+needs_no_locks(_, _) ->
+    ok.
 
 -spec stop(pos_integer(), rabbit_hot_backup_baseline:baseline(), pid()) -> answer().
 %% What is of no use already costs the node no pause.

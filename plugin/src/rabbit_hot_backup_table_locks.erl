@@ -47,6 +47,8 @@ release(Pid) ->
 %% Mnesia restarts the transaction until it has all locks, with a precedence that grows.
 hold(Tables, Owner, Caller) ->
     Monitor = erlang:monitor(process, Owner),
+    %% Whoever waits for the locks may be gone before they are there.
+    {ok, _} = timer:exit_after(?PATIENCE + ?LONGEST_HOLD, kill),
     {atomic, ok} = mnesia:transaction(
                      fun() ->
                              lists:foreach(fun mnesia:read_lock_table/1, Tables -- [schema]),

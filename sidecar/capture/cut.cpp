@@ -198,13 +198,12 @@ private:
 
 }  // namespace
 
-std::string_view CapturedFile::fetch(std::uint64_t offset, std::size_t size,
-                                     std::span<char> buffer) const {
+std::string_view CapturedFile::in_memory(std::uint64_t offset, std::size_t size) const {
     const std::uint64_t memory_from = plan.only_grows ? 0 : plan.from;
-    if (offset >= memory_from && offset < memory_from + memory.size()) {
-        return std::string_view(memory.data(), memory.size()).substr(offset - memory_from, size);
+    if (offset < memory_from || offset >= memory_from + memory.size()) {
+        return {};
     }
-    return {buffer.data(), read_at(descriptor, task.path, offset, buffer.first(size))};
+    return std::string_view(memory.data(), memory.size()).substr(offset - memory_from, size);
 }
 
 Cut capture(WatchedTree& tree, const std::vector<CaptureRoot>& single_files, Arena& arena,

@@ -16,8 +16,8 @@ struct CapturedFile {
     Descriptor descriptor;   // only while something is to be read from it
     std::span<char> memory;  // [0, plan.front) of a file that only grows, else [plan.from, size)
 
-    // Bytes from `offset` on, from memory or else from the descriptor.
-    std::string_view fetch(std::uint64_t offset, std::size_t size, std::span<char> buffer) const;
+    // Those of the `size` bytes from `offset` on that the cut read; none of a tail.
+    std::string_view in_memory(std::uint64_t offset, std::size_t size) const;
     std::uint64_t memory_bytes() const noexcept {
         return plan.only_grows ? plan.front : status.size - plan.from;
     }

@@ -184,6 +184,22 @@ std::shared_ptr<FileCopy> store_contents(CopyContext& context, const NodeFileSta
     return copy;
 }
 
+std::string_view read_limited(const CopyContext& context, RateLimiter& limiter,
+                              const Descriptor& file, const std::string& path, std::uint64_t offset,
+                              std::span<char> buffer) {
+    std::size_t filled = 0;
+    while (filled < buffer.size() && !context.ended) {
+        const std::size_t part = limiter.take(buffer.size() - filled);
+        const std::size_t count =
+            read_at(file, path, offset + filled, buffer.subspan(filled, part));
+        filled += count;
+        if (count < part) {
+            break;
+        }
+    }
+    return {buffer.data(), filled};
+}
+
 FileCopyPtr copy_file(CopyContext& context, RateLimiter& limiter, const CopyTask& task,
                       std::span<char> buffer) {
     const std::int64_t read_at_ns = wall_clock_ns();
@@ -196,17 +212,7 @@ FileCopyPtr copy_file(CopyContext& context, RateLimiter& limiter, const CopyTask
         return nullptr;
     }
     const Fetch fetch = [&](std::uint64_t offset, std::size_t size) {
-        std::size_t filled = 0;
-        while (filled < size && !context.ended) {
-            const std::size_t part = limiter.take(size - filled);
-            const std::size_t count =
-                read_at(file, task.path, offset + filled, buffer.subspan(filled, part));
-            filled += count;
-            if (count < part) {
-                break;
-            }
-        }
-        return std::string_view(buffer.data(), filled);
+        return read_limited(context, limiter, file, task.path, offset, buffer.first(size));
     };
     const auto copy =
         store_contents(context, status, plan_read(file, status, task), task.before, fetch);

@@ -62,6 +62,12 @@ std::shared_ptr<FileCopy> store_contents(CopyContext& context, const NodeFileSta
                                          const ReadPlan& plan, const FileCopyPtr& before,
                                          const Fetch& fetch);
 
+// Fills the buffer from `offset` on, no faster than the limiter allows; less only where the file
+// ends, or when nobody wants it any more.
+std::string_view read_limited(const CopyContext& context, RateLimiter& limiter,
+                              const Descriptor& file, const std::string& path, std::uint64_t offset,
+                              std::span<char> buffer);
+
 // A copy of a file as it is now. Nothing when it is gone, or shrinks meanwhile: then the kernel
 // reports that, too. `buffer` has the size of a block.
 FileCopyPtr copy_file(CopyContext& context, RateLimiter& limiter, const CopyTask& task,

@@ -58,7 +58,8 @@ Area area_of(std::string_view directory) {
     if (directory == "msg_stores") {
         return Area::message_stores;
     }
-    if (directory == "quorum" || directory == "coordination") {
+    // Ra keeps the write-ahead log of the quorum queues elsewhere if it is told to (wal_data_dir).
+    if (directory == "quorum" || directory == "quorum_wal" || directory == "coordination") {
         return Area::raft;
     }
     return directory == "stream" ? Area::streams : Area::any;

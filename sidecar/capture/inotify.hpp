@@ -6,7 +6,9 @@
 #include <sys/inotify.h>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace hot_backup {
 
@@ -28,9 +30,16 @@ public:
     // Hands over all that was reported up to now. What the handler throws ends it, and the reports
     // read along with that one are lost.
     void drain(const Handler& handler);
+    // Reads what was reported up to now, for the next drain(), so that the kernel's queue does not
+    // run over while nothing can be handled.
+    void keep();
 
 private:
+    std::size_t pending() const;
+    std::size_t read(std::span<char> buffer) const;
+
     Descriptor descriptor_;
+    std::vector<char> kept_;
 };
 
 }  // namespace hot_backup

@@ -1,6 +1,7 @@
 #include "sidecar/capture/live_copy.hpp"
 
 #include "sidecar/capture/cut.hpp"
+#include "sidecar/capture/image_entries.hpp"
 #include "sidecar/capture/readers.hpp"
 
 #include <poll.h>
@@ -74,38 +75,6 @@ void add(Remainder& sum, const Remainder& more) {
     sum.tail_bytes += more.tail_bytes;
 }
 
-Origin origin_of(std::string path, const NodeFileStatus& status) {
-    const std::chrono::nanoseconds mtime(status.mtime_ns);
-    return {std::move(path), status.mode,
-            Timestamp(std::chrono::floor<std::chrono::microseconds>(mtime))};
-}
-
-FileEntry file_entry(std::string path, std::string origin, const FileCopy& copy) {
-    return {std::move(path), "data", copy.status.size, origin_of(std::move(origin), copy.status),
-            copy.extents,    {}};
-}
-
-void add_entries(const Directory& directory, std::vector<FileEntry>& entries) {
-    const std::string path = WatchedTree::image_path_of(directory);
-    const std::string origin = WatchedTree::origin_of(directory);
-    entries.push_back({path, "directory", 0, origin_of(origin, directory.status), {}, {}});
-    for (const auto& [name, file] : directory.files) {
-        entries.push_back(
-            file_entry(path + "/" + file->name, origin + "/" + file->name, *file->copy));
-    }
-    for (const auto& [name, link] : directory.links) {
-        entries.push_back({path + "/" + name,
-                           "symlink",
-                           0,
-                           origin_of(origin + "/" + name, link.status),
-                           {},
-                           link.target});
-    }
-    for (const auto& [name, child] : directory.directories) {
-        add_entries(*child, entries);
-    }
-}
-
 }  // namespace
 
 class LiveCopy::Implementation {
@@ -116,25 +85,53 @@ public:
           single_files_(std::move(files)),
           limiter_(options.rate_limit),
           arena_(options.memory_budget),
-          tree_(roots, options.use_inotify, options.watch_limit) {
+          tree_(roots, options) {
         context_.store = std::move(store);
         context_.block_size = options.block_size;
         raise_file_limit();
+        tree_.drain();
     }
 
     Pass pass(const PassListener& listener) {
-        expect(State::copying);
-        settle();
         const Remainder work = remainder();
         const std::uint64_t read_before = context_.read_bytes;
         Pass pass;
         pass.files = copy_dirty(listener, work.memory_bytes + work.tail_bytes);
         pass.bytes = context_.read_bytes - read_before;
-        settle();
         pass.remainder = remainder();
         arena_.prefault(2 * pass.remainder.memory_bytes + arena_slack);
         captured_.reserve(2 * pass.remainder.files + single_files_.size() + 64);
         return pass;
+    }
+
+    Remainder remainder() {
+        expect(State::copying);
+        settle();
+        Remainder sum;
+        {
+            WatchedTree::Walk walk(tree_);
+            for (const NodeFilePtr& file : tree_.dirty_files()) {
+                walk.step();
+                const CopyTask task = WatchedTree::task_for(*file);
+                if (const auto status = status_of(task.path)) {
+                    add(sum, remainder_of(task, *status));
+                }
+            }
+        }
+        tree_.drain();
+        for (const CaptureRoot& file : single_files_) {
+            const auto path = resolve(file.path.string());
+            if (const auto status = path ? status_of(*path) : std::nullopt) {
+                add(sum, {1, status->size, 0});
+            }
+        }
+        return sum;
+    }
+
+    std::optional<std::string> combine_in_flight() {
+        expect(State::copying);
+        tree_.drain();
+        return tree_.combine_in_flight();
     }
 
     void watch() {
@@ -198,9 +195,7 @@ public:
         expect(State::finished);
         state_ = State::taken;
         std::vector<FileEntry> entries = std::move(single_entries_);
-        for (const auto& root : tree_.roots()) {
-            add_entries(*root, entries);
-        }
+        add_entries(tree_, entries);
         return entries;
     }
 
@@ -224,44 +219,30 @@ private:
             tree_.rescan();
             tree_.drain();
         }
-        tree_.compare_unreported(Clock::time_point::max());
-        tree_.refresh_directories();
-    }
-
-    Remainder remainder() const {
-        Remainder sum;
-        for (const NodeFilePtr& file : tree_.dirty_files()) {
-            const CopyTask task = WatchedTree::task_for(*file);
-            if (const auto status = status_of(task.path)) {
-                add(sum, remainder_of(task, *status));
-            }
+        {
+            const WatchedTree::Walk walk(tree_);
+            tree_.compare_unreported(Clock::time_point::max());
+            tree_.refresh_directories();
         }
-        for (const CaptureRoot& file : single_files_) {
-            const auto path = resolve(file.path.string());
-            if (const auto status = path ? status_of(*path) : std::nullopt) {
-                add(sum, {1, status->size, 0});
-            }
-        }
-        return sum;
+        tree_.drain();
     }
 
     // Copies the files that are dirty now; what becomes dirty meanwhile is for the next pass.
     std::uint64_t copy_dirty(const PassListener& listener, std::uint64_t total) {
-        std::size_t left = tree_.dirty_count();
+        const std::uint64_t until = tree_.last_mark();
+        std::size_t jobs = 0;
         std::uint64_t files = 0;
         std::unordered_map<std::size_t, NodeFilePtr> in_flight;
         const auto next_job = [&]() -> std::optional<Readers::Job> {
-            while (left > 0) {
-                --left;
-                if (const NodeFilePtr file = tree_.take_dirty()) {
-                    in_flight.emplace(left, file);
-                    return Readers::Job{
-                        left, [this, task = WatchedTree::task_for(*file)](std::span<char> buffer) {
-                            return copy_file(context_, limiter_, task, buffer);
-                        }};
-                }
+            const NodeFilePtr file = tree_.take_dirty(until);
+            if (!file) {
+                return {};
             }
-            return {};
+            in_flight.emplace(++jobs, file);
+            return Readers::Job{
+                jobs, [this, task = WatchedTree::task_for(*file)](std::span<char> buffer) {
+                    return copy_file(context_, limiter_, task, buffer);
+                }};
         };
         const auto take = [&](Readers::Result result) {
             const auto done = in_flight.extract(result.id);
@@ -288,10 +269,14 @@ private:
     }
 
     FileCopyPtr store_captured(const CapturedFile& file, std::span<char> buffer) {
-        FileCopyPtr copy = store_contents(context_, file.status, file.plan, file.task.before,
-                                          [&](std::uint64_t offset, std::size_t size) {
-                                              return file.fetch(offset, size, buffer);
-                                          });
+        FileCopyPtr copy = store_contents(
+            context_, file.status, file.plan, file.task.before,
+            [&](std::uint64_t offset, std::size_t size) {
+                const auto held = file.in_memory(offset, size);
+                return held.empty() ? read_limited(context_, limiter_, file.descriptor,
+                                                   file.task.path, offset, buffer.first(size))
+                                    : held;
+            });
         if (!copy) {
             throw Error(ErrorCode::failed,
                         "the file " + file.task.path +
@@ -367,6 +352,14 @@ LiveCopy::~LiveCopy() = default;
 
 Pass LiveCopy::pass(const PassListener& listener) {
     return implementation_->pass(listener);
+}
+
+Remainder LiveCopy::remainder() {
+    return implementation_->remainder();
+}
+
+std::optional<std::string> LiveCopy::combine_in_flight() {
+    return implementation_->combine_in_flight();
 }
 
 void LiveCopy::watch() {

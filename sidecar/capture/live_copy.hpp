@@ -18,9 +18,9 @@
 // directories without one are compared by the status of their files before each pass and in the cut
 // instead.
 //
-// One thread uses a LiveCopy. Reading is done by threads of its own, which end before pass() and
-// finish() return. Memory: a block for each of those threads, what the largest cut reads (at most
-// `memory_budget`), and some 700 bytes for each file.
+// One thread, the conducting one, uses a LiveCopy. Reading is done by threads of its own, which end
+// before pass() and finish() return. Memory: a block for each of those threads, what the largest
+// cut reads (at most `memory_budget`), and some 700 bytes for each file.
 #pragma once
 
 #include "sidecar/repository/manifest.hpp"
@@ -30,6 +30,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,14 +49,22 @@ using StoreBlock = std::function<Extent(std::string_view bytes)>;
 
 struct CopyOptions {
     unsigned threads = 2;          // that read and hash
-    std::uint64_t rate_limit = 0;  // bytes a second that passes read; 0: no limit
+    std::uint64_t rate_limit = 0;  // bytes a second that are read, but for cuts; 0: no limit
     std::uint64_t memory_budget = std::uint64_t{64} << 20;  // bytes that a cut may read into memory
-    std::uint64_t file_budget = 4000;                       // files that a cut may look at
+    // Files that a cut may take. Deadline, memory and the limit of open files are what a cut comes
+    // up against; this bounds its bookkeeping, some 500 bytes a file, where all those are generous.
+    // Thousands are usual: each queue with load has one or two.
+    std::uint64_t file_budget = 50'000;
     std::size_t block_size = std::size_t{4} << 20;
     bool use_inotify = true;
     std::uint64_t watch_limit = UINT64_MAX;  // of inotify, besides the kernel's own
     unsigned niceness = 10;  // of the threads that read; they also get the lowest best-effort I/O
                              // priority
+    // Called at this interval on the conducting thread while directories are walked through: that
+    // takes minutes where there are many and the disk is slow. What it throws ends the walk. Of the
+    // LiveCopy it may call watch() only. Never called by cut().
+    std::function<void()> look_up;
+    std::chrono::milliseconds look_up_interval{100};
 };
 
 // What a cut would have to take now.
@@ -69,7 +78,7 @@ struct PassProgress {
     std::uint64_t done = 0;   // bytes
     std::uint64_t total = 0;  // an estimate
 };
-// Called ten times a second or so on the caller's thread, while its threads read. What it throws
+// Called ten times a second or so on the conducting thread, while its threads read. What it throws
 // ends the pass.
 using PassListener = std::function<void(const PassProgress& progress)>;
 
@@ -112,6 +121,12 @@ public:
 
     // Copies what changed. Throws Error when a file cannot be read or stored.
     Pass pass(const PassListener& listener);
+    // What a cut would have to take now, by the size of the files: right after the construction
+    // everything, so that memory_bytes + tail_bytes is about the size of the node's files.
+    Remainder remainder();
+    // A file that keeps a cut from being made, as far as the kernel reported; nothing when there is
+    // none. With this nobody needs to stop the node to find that out. Cheap.
+    std::optional<std::string> combine_in_flight();
     // Takes note of what the kernel reports, so that its queue does not run over. Cheap; to be
     // called while somebody else is waited for.
     void watch();

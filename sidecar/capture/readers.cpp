@@ -33,8 +33,30 @@ Readers::Readers(unsigned threads, unsigned niceness, std::size_t block_size)
     if (!done_) {
         throw_read_error("open", "an event descriptor", errno);
     }
-    for (unsigned started = 0; started < std::max(threads, 1U); ++started) {
-        threads_.emplace_back([=, this] { run(niceness, block_size); });
+    const unsigned wanted = std::max(threads, 1U);
+    // All memory is there before the first thread is: nothing may fail while one runs that nobody
+    // would join.
+    threads_.reserve(wanted);
+    buffers_.reserve(wanted);
+    while (buffers_.size() < wanted) {
+        // A file that is smaller than a block leaves the rest of it untouched, and so without
+        // memory.
+        buffers_.push_back(std::make_unique_for_overwrite<char[]>(block_size));
+    }
+    try {
+        for (const auto& buffer : buffers_) {
+            threads_.emplace_back(
+                [=, this, block = std::span(buffer.get(), block_size)] { run(niceness, block); });
+        }
+    } catch (const std::exception& error) {
+        // Those that run do the work, too.
+        if (threads_.empty()) {
+            throw Error(
+                ErrorCode::failed,
+                std::string("cannot start a thread that reads files: ") + error.what(),
+                "Raise the limit of processes and threads (TasksMax= and LimitNPROC= of the "
+                "service, or ulimit -u), or give the backup more memory.");
+        }
     }
 }
 
@@ -74,11 +96,8 @@ std::vector<Readers::Result> Readers::collect() {
     return std::exchange(results_, {});
 }
 
-void Readers::run(unsigned niceness, std::size_t block_size) {
+void Readers::run(unsigned niceness, std::span<char> buffer) {
     lower_priority(niceness);
-    // A file that is smaller than a block leaves the rest of it untouched, and so without memory.
-    const auto memory = std::make_unique_for_overwrite<char[]>(block_size);
-    const std::span<char> buffer(memory.get(), block_size);
     for (Job job; next(job);) {
         try {
             finish(job.id, job.work(buffer), nullptr);
@@ -102,10 +121,10 @@ bool Readers::next(Job& job) {
 void Readers::finish(std::size_t id, FileCopyPtr copy, std::exception_ptr failure) {
     {
         const std::lock_guard lock(mutex_);
-        if (failure && !failure_) {
-            failure_ = std::move(failure);
-        } else {
+        if (!failure) {
             results_.push_back({id, std::move(copy)});
+        } else if (!failure_) {
+            failure_ = std::move(failure);
         }
     }
     const std::uint64_t one = 1;

@@ -26,6 +26,7 @@ public:
         FileCopyPtr copy;
     };
 
+    // Fewer threads, where the system gives no more; an Error (failed) when it gives none.
     Readers(unsigned threads, unsigned niceness, std::size_t block_size);
     ~Readers();
     Readers(const Readers&) = delete;
@@ -40,7 +41,7 @@ public:
     int descriptor() const noexcept { return done_.number(); }
 
 private:
-    void run(unsigned niceness, std::size_t block_size);
+    void run(unsigned niceness, std::span<char> buffer);
     bool next(Job& job);
     void finish(std::size_t id, FileCopyPtr copy, std::exception_ptr failure);
 
@@ -51,6 +52,7 @@ private:
     std::vector<Result> results_;
     std::exception_ptr failure_;
     bool ended_ = false;
+    std::vector<std::unique_ptr<char[]>> buffers_;  // one for each thread
     std::vector<std::thread> threads_;
 };
 

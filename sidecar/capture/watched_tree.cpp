@@ -39,15 +39,18 @@ std::string image_path(const Directory& directory, std::string_view name) {
 
 }  // namespace
 
-WatchedTree::WatchedTree(const std::vector<CaptureRoot>& roots, bool use_inotify,
-                         std::uint64_t watch_limit)
-    : inotify_(use_inotify), watch_limit_(watch_limit) {
+WatchedTree::WatchedTree(const std::vector<CaptureRoot>& roots, const CopyOptions& options)
+    : inotify_(options.use_inotify),
+      watch_limit_(options.watch_limit),
+      look_up_(options.look_up),
+      look_up_interval_(options.look_up_interval) {
     for (const CaptureRoot& root : roots) {
         if (auto resolved = resolve(root.path.string())) {
             roots_named_.push_back({root.name, root.path.string(), std::move(*resolved)});
         }
     }
     drop_inner_roots();
+    const Walk walk(*this);
     for (const Root& root : roots_named_) {
         auto directory = make_directory(root, nullptr, root.resolved);
         if (!open_directory(*directory)) {
@@ -101,21 +104,24 @@ CopyTask WatchedTree::task_for(const NodeFile& file) {
 }
 
 std::optional<std::string> WatchedTree::combine_in_flight() const {
-    if (combining_.empty()) {
-        return {};
+    for (const NodeFile* file : combining_) {
+        // That it is gone may be among the reports that were lost.
+        if (std::string path = path_of(*file); status_of(path)) {
+            return path;
+        }
     }
-    return path_of(**combining_.begin());
+    return {};
 }
 
 // What the kernel reports.
 
 void WatchedTree::drain() {
-    try {
-        inotify_.drain([this](const inotify_event& event) { handle(event); });
-    } catch (...) {
-        events_lost_ = true;
-        throw;
+    if (walking_) {
+        inotify_.keep();
+        return;
     }
+    lose_events_on_failure(
+        [this] { inotify_.drain([this](const inotify_event& event) { handle(event); }); });
 }
 
 void WatchedTree::handle(const inotify_event& event) {
@@ -222,6 +228,7 @@ bool WatchedTree::open_directory(Directory& directory) {
     }
     directory.status = *status;
     for (const ListedName& listed : *names) {
+        step();
         look(directory, listed.name, listed.kind);
     }
     return true;
@@ -315,6 +322,7 @@ void WatchedTree::forget(const NodeFilePtr& file) {
 void WatchedTree::let_go(NodeFile& file) noexcept {
     combining_.erase(&file);
     file.directory = nullptr;
+    dirty_.lost(file);
 }
 
 void WatchedTree::let_go(Directory& directory) noexcept {
@@ -366,37 +374,9 @@ void WatchedTree::set_watch(Directory& directory, int watch) {
 // Marks.
 
 void WatchedTree::mark(const NodeFilePtr& file) {
-    if (!file->dirty && file->rule != CopyRule::combine_in_flight) {
-        file->dirty = true;
-        dirty_.push_back(file);
+    if (file->rule != CopyRule::combine_in_flight) {
+        dirty_.mark(file);
     }
-}
-
-NodeFilePtr WatchedTree::take_dirty() {
-    if (dirty_.empty()) {
-        return nullptr;
-    }
-    NodeFilePtr file = std::move(dirty_.front());
-    dirty_.pop_front();
-    file->dirty = false;
-    return file->directory == nullptr ? nullptr : file;
-}
-
-std::vector<NodeFilePtr> WatchedTree::dirty_files() const {
-    std::vector<NodeFilePtr> files;
-    files.reserve(dirty_.size());
-    std::copy_if(dirty_.begin(), dirty_.end(), std::back_inserter(files),
-                 [](const NodeFilePtr& file) { return file->directory != nullptr; });
-    return files;
-}
-
-void WatchedTree::refresh_directories() {
-    for (Directory* directory : touched_) {
-        if (const auto status = status_of(directory->path)) {
-            directory->status = *status;
-        }
-    }
-    touched_.clear();
 }
 
 }  // namespace hot_backup

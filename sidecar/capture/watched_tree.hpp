@@ -13,27 +13,15 @@
 // Used by one thread.
 #pragma once
 
-#include "sidecar/capture/file_copy.hpp"
+#include "sidecar/capture/dirty_files.hpp"
 #include "sidecar/capture/inotify.hpp"
 
-#include <deque>
 #include <map>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
 
 namespace hot_backup {
-
-struct Directory;
-
-struct NodeFile {
-    Directory* directory = nullptr;  // none any more when the file is gone
-    std::string name;
-    CopyRule rule = CopyRule::in_place;
-    bool dirty = false;
-    FileCopyPtr copy;
-};
-using NodeFilePtr = std::shared_ptr<NodeFile>;
 
 struct SymbolicLink {
     NodeFileStatus status;
@@ -61,17 +49,32 @@ struct Directory {
 
 class WatchedTree {
 public:
-    // Watches and lists everything. Errors as of LiveCopy.
-    WatchedTree(const std::vector<CaptureRoot>& roots, bool use_inotify, std::uint64_t watch_limit);
+    // While it lives, all directories are being walked through, which may take minutes: step() lets
+    // others have their turn, and the kernel's reports are read, but not handled before the next
+    // drain(), since they would change what the walk goes through.
+    class Walk {
+    public:
+        explicit Walk(WatchedTree& tree) : tree_(tree) { tree_.walking_ = true; }
+        ~Walk() { tree_.walking_ = false; }
+        Walk(const Walk&) = delete;
+        Walk& operator=(const Walk&) = delete;
+        void step() { tree_.step(); }
+
+    private:
+        WatchedTree& tree_;
+    };
+
+    // Watches and lists everything, in a walk. Errors as of LiveCopy.
+    WatchedTree(const std::vector<CaptureRoot>& roots, const CopyOptions& options);
     ~WatchedTree();
     WatchedTree(const WatchedTree&) = delete;
     WatchedTree& operator=(const WatchedTree&) = delete;
 
-    // Takes note of all that was reported.
+    // Takes note of all that was reported; in a walk, reads it only.
     void drain();
     // Whether the kernel had more to report than its queue holds, since the last rescan().
     bool events_lost() const noexcept { return events_lost_; }
-    // Looks at everything anew, and marks every file.
+    // Looks at everything anew, in a walk, and marks every file.
     void rescan();
     // Marks what changed where nobody reports it: in directories without a watch, and in files of
     // several names. False when `deadline` came first.
@@ -82,13 +85,11 @@ public:
     // Reads the status of directories that were reported to have changed.
     void refresh_directories();
 
-    // How many files are handed out one after the other until the first is there again.
-    std::size_t dirty_count() const noexcept { return dirty_.size(); }
-    // The next one of them, without its mark; nothing when it is gone, or when there is none.
-    NodeFilePtr take_dirty();
+    // Of dirty files: see DirtyFiles.
+    std::uint64_t last_mark() const noexcept { return dirty_.last(); }
+    NodeFilePtr take_dirty(std::uint64_t until) { return dirty_.take(until); }
     void mark(const NodeFilePtr& file);
-    // All of them, with their marks.
-    std::vector<NodeFilePtr> dirty_files() const;
+    std::vector<NodeFilePtr> dirty_files() const { return dirty_.all(); }
     // The file is not there any more.
     void forget(const NodeFilePtr& file);
 
@@ -104,6 +105,18 @@ public:
 
 private:
     void drop_inner_roots();
+    // Does nothing outside of walks.
+    void step();
+    // What fails half way leaves reports unheeded and directories half listed.
+    template <class Action>
+    auto lose_events_on_failure(Action action) {
+        try {
+            return action();
+        } catch (...) {
+            events_lost_ = true;
+            throw;
+        }
+    }
 
     void handle(const inotify_event& event);
     void handle_name(Directory& directory, std::string_view name, std::uint32_t mask);
@@ -138,11 +151,16 @@ private:
 
     Inotify inotify_;
     const std::uint64_t watch_limit_;
+    const std::function<void()> look_up_;
+    const std::chrono::milliseconds look_up_interval_;
+    LiveCopy::Clock::time_point next_keep_;
+    LiveCopy::Clock::time_point next_look_up_;
+    bool walking_ = false;
     std::vector<Root> roots_named_;
     std::vector<std::unique_ptr<Directory>> roots_;
     std::unordered_map<int, Directory*> watches_;
     std::uint64_t directories_ = 0;
-    std::deque<NodeFilePtr> dirty_;
+    DirtyFiles dirty_;
     std::unordered_set<Directory*> touched_;
     std::unordered_set<const NodeFile*> combining_;
     std::set<std::pair<std::uint64_t, std::uint64_t>> several_names_;  // device, inode

@@ -1,11 +1,14 @@
-// How a WatchedTree looks again at what nobody reports: at everything when reports were lost, at
-// directories without a watch, and at files of several names.
+// How a WatchedTree looks again: at everything when reports were lost, at what nobody reports
+// (directories without a watch, files of several names), and at the status of directories.
 #include "sidecar/capture/watched_tree.hpp"
 
 #include <algorithm>
 
 namespace hot_backup {
 namespace {
+
+// The kernel keeps 16,384 reports.
+constexpr std::chrono::milliseconds keep_interval{20};
 
 // Time stamps of files advance in steps of up to some milliseconds, and a step of a file system
 // elsewhere may be longer. What was modified so shortly before it was read may have been modified
@@ -23,23 +26,36 @@ bool is_changed(const NodeFile& file, const NodeFileStatus& now) {
 
 }  // namespace
 
+void WatchedTree::step() {
+    if (!walking_) {
+        return;
+    }
+    const auto now = LiveCopy::Clock::now();
+    if (now >= next_keep_) {
+        inotify_.keep();
+        next_keep_ = now + std::min(keep_interval, look_up_interval_);
+    }
+    if (look_up_ && now >= next_look_up_) {
+        look_up_();
+        next_look_up_ = LiveCopy::Clock::now() + look_up_interval_;
+    }
+}
+
 bool WatchedTree::is_same(const Directory& directory) {
     const auto status = status_of(directory.path);
     return status && status->kind == NodeFileKind::directory && status->same_file(directory.status);
 }
 
 void WatchedTree::rescan() {
+    const Walk walk(*this);
     events_lost_ = false;
-    try {
+    lose_events_on_failure([this] {
         for (const auto& root : roots_) {
             if (!rescan(*root)) {
                 throw_root_lost(*root);
             }
         }
-    } catch (...) {
-        events_lost_ = true;
-        throw;
-    }
+    });
 }
 
 // False when another directory is there now, or none.
@@ -67,6 +83,7 @@ void WatchedTree::reconcile(Directory& directory, bool mark_all) {
     directory.status = *status;
     forget_unlisted(directory, *names);
     for (const ListedName& listed : *names) {
+        step();
         reconcile_name(directory, listed.name, mark_all);
     }
 }
@@ -111,9 +128,11 @@ void WatchedTree::reconcile_name(Directory& directory, const std::string& name, 
 }
 
 bool WatchedTree::compare_unreported(LiveCopy::Clock::time_point deadline) {
-    return std::all_of(roots_.begin(), roots_.end(), [&](const auto& root) {
-        return (unwatched_directories() == 0 || compare_below(*root, deadline)) &&
-               (several_names_.empty() || compare_named(*root, deadline));
+    return lose_events_on_failure([&] {
+        return std::all_of(roots_.begin(), roots_.end(), [&](const auto& root) {
+            return (unwatched_directories() == 0 || compare_below(*root, deadline)) &&
+                   (several_names_.empty() || compare_named(*root, deadline));
+        });
     });
 }
 
@@ -130,6 +149,7 @@ bool WatchedTree::compare_below(Directory& directory, LiveCopy::Clock::time_poin
     }
     std::vector<std::string> replaced;
     for (const auto& [name, child] : directory.directories) {
+        step();
         if (child->watch == Inotify::none && !is_same(*child)) {
             replaced.push_back(name);
         }
@@ -146,7 +166,8 @@ bool WatchedTree::compare_named(const Directory& directory, LiveCopy::Clock::tim
         return false;
     }
     for (const auto& [name, file] : directory.files) {
-        if (!file->copy || file->dirty) {
+        step();
+        if (!file->copy || file->mark != 0) {
             continue;
         }
         const NodeFileStatus& copied = file->copy->status;
@@ -159,6 +180,19 @@ bool WatchedTree::compare_named(const Directory& directory, LiveCopy::Clock::tim
     }
     return std::all_of(directory.directories.begin(), directory.directories.end(),
                        [&](const auto& child) { return compare_named(*child.second, deadline); });
+}
+
+void WatchedTree::refresh_directories() {
+    for (Directory* directory : touched_) {
+        step();
+        // Another directory that has just taken the path is not this one: that is still to be
+        // reported.
+        const auto status = status_of(directory->path);
+        if (status && status->same_file(directory->status)) {
+            directory->status = *status;
+        }
+    }
+    touched_.clear();
 }
 
 }  // namespace hot_backup

@@ -2,6 +2,7 @@
 
 #include "sidecar/definitions/snapshot_reader.hpp"
 #include "sidecar/engine/image.hpp"
+#include "sidecar/engine/node_files.hpp"
 #include "sidecar/engine/version.hpp"
 #include "sidecar/repository/backup_writer.hpp"
 
@@ -48,6 +49,11 @@ struct Plan {
 
 // The request's word counts, or else the node's.
 Plan make_plan(Broker& broker, const BackupRequest& request, const Job& job) {
+    if (broker.identity().metadata_store != "mnesia") {
+        throw Error(ErrorCode::failed,
+                    "the node has its metadata in " + broker.identity().metadata_store,
+                    "This version backs up nodes whose metadata is in Mnesia.");
+    }
     Plan plan;
     plan.node = broker.describe();
     plan.roots = roots_of(plan.node, request.repository);
@@ -141,44 +147,59 @@ void write_statistics(BackupWriter& writer, Broker& broker) {
     statistics.close();
 }
 
+// What the writing of one backup needs.
+struct Work {
+    Broker& broker;
+    const Plan& plan;
+    BackupWriter& writer;
+    const SpaceGuard& space;
+    ProgressMeter& progress;
+    std::vector<std::string>& warnings;
+};
+
 // The part of a backup that is of one instant: the node's files and its metadata.
-void write_instant(BackupWriter& writer, Broker& broker, const Plan& plan, Summary& summary,
-                   ProgressMeter& progress, std::vector<std::string>& warnings) {
+void write_instant(const Work& work, Summary& summary) {
+    auto& broker = work.broker;
     CopyOptions options;
-    options.rate_limit = plan.rate_limit;
+    options.rate_limit = work.plan.rate_limit;
+    options.look_up = [&] { broker.look_up(); };
     LiveCopy copy(
-        plan.roots, single_files_of(plan.node),
-        [&](std::string_view bytes) { return writer.store(bytes); }, options);
-    const auto image = take_image(broker, copy, plan.max_pause,
-                                  [&](const std::string& phase, std::uint64_t done,
-                                      std::uint64_t total) { progress(phase, done, total); });
+        work.plan.roots, single_files_of(work.plan.node),
+        [&](std::string_view bytes) { return work.writer.store(bytes); }, options);
+    const auto all = copy.remainder();
+    work.space.check(all.memory_bytes + all.tail_bytes);
+    const auto image =
+        take_image(broker, copy, work.plan.max_pause,
+                   [&](const std::string& phase, std::uint64_t done, std::uint64_t total) {
+                       work.progress(phase, done, total);
+                       work.space.check();
+                   });
     summary.instant = image.instant;
     summary.cut = image.cut;
     summary.metadata.store = image.checkpoint.store;
     summary.metadata.activation_us = image.checkpoint.activation_us;
     summary.metadata.tables = image.checkpoint.tables;
     summary.metadata.skipped = image.checkpoint.skipped;
-    write_metadata(writer, broker, summary, progress);
+    write_metadata(work.writer, broker, summary, work.progress);
     broker.end_checkpoint();
 
     for (auto& entry : copy.take_entries()) {
-        writer.add_entry(std::move(entry));
+        work.writer.add_entry(std::move(entry));
     }
     if (copy.unwatched_directories() > 0) {
-        warnings.push_back(std::to_string(copy.unwatched_directories()) +
-                           " directories could not be watched, which made the pause longer: raise "
-                           "fs.inotify.max_user_watches");
+        work.warnings.push_back(std::to_string(copy.unwatched_directories()) +
+                                " directories could not be watched, which made the pause longer: "
+                                "raise fs.inotify.max_user_watches");
     }
 }
 
-Summary write_and_publish(BackupWriter& writer, Broker& broker, const Plan& plan,
-                          ProgressMeter& progress, std::vector<std::string>& warnings) {
-    write_configuration(writer, plan.node.configuration, warnings);
-    auto summary = begin_summary(broker.identity(), plan.node);
-    write_instant(writer, broker, plan, summary, progress, warnings);
-    write_statistics(writer, broker);
-    progress("publishing", 0);
-    return writer.publish(std::move(summary), now(), [&] { broker.keep_alive(); });
+Summary write_and_publish(const Work& work) {
+    write_configuration(work.writer, work.plan.node.configuration, work.warnings);
+    auto summary = begin_summary(work.broker.identity(), work.plan.node);
+    write_instant(work, summary);
+    write_statistics(work.writer, work.broker);
+    work.progress("publishing", 0);
+    return work.writer.publish(std::move(summary), now(), [&] { work.broker.keep_alive(); });
 }
 
 // Without a job there is nothing to tell: it was refused, and was not the plugin's own order.
@@ -215,12 +236,15 @@ BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupReques
         const auto plan = make_plan(broker, request, job);
         const auto repository = Repository::open_or_create(file_system, request.repository);
         const Lock lock(file_system, repository.directory(), "create");
+        const SpaceGuard space(file_system, repository.directory(), plan.roots,
+                               plan.node.disk_free_limit);
         BackupWriter writer(repository, lock);
         ProgressMeter progress(broker, job.number, listener);
 
         BackupResult result;
         result.id = writer.id();
-        result.summary = write_and_publish(writer, broker, plan, progress, result.warnings);
+        result.summary =
+            write_and_publish({broker, plan, writer, space, progress, result.warnings});
 
         // The backup exists from here on: a plugin that cannot be told any more does not undo it.
         try {

@@ -91,6 +91,15 @@ public:
         return items->elements;
     }
 
+    Fields object(std::string_view key) const {
+        const auto* found = map_.find(key);
+        const auto* map = found ? found->as<Map>() : nullptr;
+        if (!map) {
+            unexpected(what_, key);
+        }
+        return {what_, *map};
+    }
+
     // The maps of a list, each as Fields.
     std::vector<Fields> maps(std::string_view key) const {
         std::vector<Fields> fields;
@@ -192,8 +201,12 @@ Broker::Broker(std::unique_ptr<erlang::Channel> channel, std::function<void()> i
                   {"version", erlang::binary(program_version)},
                   {"os_pid", erlang::integer(static_cast<std::uint64_t>(::getpid()))}}));
     const Fields fields("hello", info);
-    identity_ = {fields.text("node"), fields.text("cluster"), fields.text("rabbitmq_version"),
-                 fields.text("erlang_version"), fields.text("plugin_version")};
+    identity_ = {fields.text("node"),
+                 fields.text("cluster"),
+                 fields.text("rabbitmq_version"),
+                 fields.text("erlang_version"),
+                 fields.text("plugin_version"),
+                 fields.atom("metadata_store")};
 }
 
 void Broker::on_interrupt(std::function<void()> interrupt) {
@@ -211,21 +224,23 @@ void Broker::on_cancel(std::function<void(std::uint64_t job)> cancel) {
 void Broker::hear_notice(const std::string& topic, const Map& details) {
     if (topic == "cancel" && cancel_) {
         cancel_(Fields("cancel notice", details).count("job"));
-    } else if (topic == "stopped" && capture_) {
-        capture_now();
+    } else if (topic == "stopped") {
+        capture_now(Fields("stopped notice", details).count("stop"));
     }
 }
 
-// The VM stands still: whatever happens here, it is told at once to go on.
-void Broker::capture_now() {
+// The VM stands still: whatever happens here, it is told at once to go on; also when nobody waits
+// for the stop any more.
+void Broker::capture_now(std::uint64_t stop) {
     bool captured = false;
     try {
-        captured = std::exchange(capture_, {})();
+        captured = capture_ && std::exchange(capture_, {})();
     } catch (...) {
         capture_error_ = std::current_exception();
     }
     connection_.notify("captured",
-                       make_map({{"outcome", erlang::atom(captured ? "ok" : "failed")}}));
+                       make_map({{"stop", erlang::integer(stop)},
+                                 {"outcome", erlang::atom(captured ? "ok" : "failed")}}));
 }
 
 Job Broker::begin_job(const std::string& repository, std::optional<std::uint64_t> job) {
@@ -269,6 +284,7 @@ NodeDescription Broker::describe() {
     description.data_dir = fields.text("data_dir");
     description.data_dir_inode = fields.count("data_dir_inode");
     description.boot_id = fields.text("boot_id");
+    description.disk_free_limit = fields.count("disk_free_limit");
     for (const auto& plugin : fields.maps("plugins")) {
         description.plugins.push_back({plugin.text("name"), plugin.text("version")});
     }
@@ -302,6 +318,10 @@ Checkpoint Broker::begin_checkpoint(bool lock) {
     }
     checkpoint.instant = fields.time("instant");
     checkpoint.activation_us = fields.count("activation_us");
+    if (fields.find("log")) {
+        const auto log = fields.object("log");
+        checkpoint.log = {log.text("path"), log.count("size"), log.count("inode")};
+    }
     return checkpoint;
 }
 
@@ -380,7 +400,7 @@ void Broker::wait(std::chrono::milliseconds time) {
 }
 
 void Broker::end_checkpoint() {
-    connection_.call("checkpoint_end", {}, quick);
+    connection_.call("checkpoint_end", {}, thorough);
 }
 
 std::optional<Broker::BackupOrder> Broker::next_order() {

@@ -28,6 +28,7 @@ struct NodeIdentity {
     std::string rabbitmq_version;
     std::string erlang_version;
     std::string plugin_version;
+    std::string metadata_store;  // "mnesia" or "khepri"
 };
 
 // One of the node's configuration files; either content or the reason why the node could not read
@@ -52,6 +53,7 @@ struct NodeDescription {
     std::string data_dir;
     std::uint64_t data_dir_inode = 0;
     std::string boot_id;                // of the kernel that the node runs on
+    std::uint64_t disk_free_limit = 0;  // bytes, below which RabbitMQ blocks its publishers
     std::vector<NodePath> directories;  // "quorum", "stream": in data_dir or elsewhere
     std::vector<NodePath> files;        // "feature_flags"
     std::vector<ConfigurationFile> configuration;
@@ -64,12 +66,20 @@ struct Job {
     std::uint64_t rate_limit = 0;  // bytes a second; 0: none
 };
 
+// Mnesia's log at a moment when all that was committed was in it.
+struct MetadataLog {
+    std::string path;  // empty where there is none
+    std::uint64_t size = 0;
+    std::uint64_t inode = 0;
+};
+
 struct Checkpoint {
     std::string store;
     std::vector<std::string> tables;
     std::vector<SkippedTable> skipped;
     Timestamp instant;
     std::uint64_t activation_us = 0;  // how long the activation took
+    MetadataLog log;
 };
 
 // How a stop of the whole VM went: docs/protocol.md, "The stop".
@@ -153,7 +163,7 @@ private:
     StreamCounts stream(const std::string& operation,
                         const std::function<void(std::string_view payload)>& consume);
     void hear_notice(const std::string& topic, const erlang::Map& details);
-    void capture_now();
+    void capture_now(std::uint64_t stop);
 
     erlang::Connection connection_;
     NodeIdentity identity_;

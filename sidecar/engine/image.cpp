@@ -1,13 +1,10 @@
 #include "sidecar/engine/image.hpp"
 
-#include "sidecar/repository/process_identity.hpp"
-
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <system_error>
 
 namespace hot_backup {
 namespace {
@@ -18,9 +15,12 @@ using namespace std::chrono_literals;
 // to stop.
 constexpr std::uint64_t little_memory = 2'000'000;
 constexpr std::uint64_t few_files = 200;
+// What is read right after the stop, while the checkpoint is held.
+constexpr std::uint64_t short_tails = std::uint64_t{64} << 20;
 // A node that writes as fast as it is copied never comes to that. Then the stop takes what there
 // is, as long as reading it costs some milliseconds at the most.
 constexpr std::uint64_t affordable_memory = std::uint64_t{16} << 20;
+constexpr std::uint64_t affordable_tails = std::uint64_t{256} << 20;
 constexpr double progress_made = 0.7;
 constexpr std::uint64_t most_passes = 12;
 // So often the backup looks for a moment in which nobody changes metadata. Then writers have to
@@ -34,46 +34,21 @@ struct Miss {
     static constexpr std::array<std::uint64_t, kinds> most{20, 100, 10, 6};
 };
 
-bool is_within(const std::filesystem::path& inner, const std::filesystem::path& outer) {
-    const auto [end, ignored] =
-        std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
-    return end == outer.end();
+bool is_little(const Remainder& left) {
+    return left.files <= few_files && left.memory_bytes <= little_memory &&
+           left.tail_bytes <= short_tails;
 }
 
-// Of a path that may not exist as a whole yet.
-std::filesystem::path resolved(const std::filesystem::path& path) {
-    std::error_code error;
-    const auto canonical = std::filesystem::weakly_canonical(path, error);
-    return error ? path.lexically_normal() : canonical;
+bool is_affordable(const Remainder& left) {
+    return left.memory_bytes <= affordable_memory && left.tail_bytes <= affordable_tails;
 }
 
-// A directory with the right path may be that of another node: one on this machine, when the node
-// runs on another one, or one of this container, when it runs in another one.
-void throw_unless_here(const NodeDescription& description) {
+// A commit is in the log a moment before Mnesia counts it, and the plugin sees the count only.
+bool has_changed(const MetadataLog& log) {
     struct stat status {};
-    const bool seen = ::stat(description.data_dir.c_str(), &status) == 0;
-    if (seen && status.st_ino == description.data_dir_inode &&
-        this_process().boot_id == description.boot_id) {
-        return;
-    }
-    throw Error(ErrorCode::failed,
-                "the directory of the node, " + description.data_dir + ", is not to be seen here" +
-                    (seen ? ": there is another one of that name"
-                          : ": " + std::system_category().message(errno)),
-                "Run this on the machine of the node, in its container, as its user or as root; or "
-                "let the plugin make the backup.");
-}
-
-void throw_if_within(const std::filesystem::path& repository,
-                     const std::vector<CaptureRoot>& roots) {
-    for (const auto& root : roots) {
-        if (is_within(resolved(repository), root.path)) {
-            throw Error(ErrorCode::failed,
-                        "the repository " + repository.string() +
-                            " lies within the directory of the node, " + root.path.string(),
-                        "Choose a repository elsewhere, at best on another disk.");
-        }
-    }
+    return !log.path.empty() &&
+           (::stat(log.path.c_str(), &status) != 0 || status.st_ino != log.inode ||
+            static_cast<std::uint64_t>(status.st_size) != log.size);
 }
 
 // One backup's way to its image.
@@ -81,13 +56,18 @@ class Taker {
 public:
     Taker(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
           const ImageListener& listener)
-        : broker_(broker), copy_(copy), max_pause_(max_pause), listener_(listener) {}
+        : broker_(broker), copy_(copy), max_pause_(max_pause), listener_(listener) {
+        image_.cut.attempts = 0;
+    }
 
     Image take() {
         converge();
         for (;;) {
             image_.checkpoint =
                 broker_.begin_checkpoint(misses_.at(Miss::committed) >= polite_attempts);
+            if (!is_little(copy_.remainder())) {
+                pass();  // Mnesia took its time.
+            }
             if (const auto miss = stop_while_checkpoint_holds()) {
                 broker_.end_checkpoint();
                 recover(*miss);
@@ -100,20 +80,26 @@ public:
     }
 
 private:
-    // Copies until a stop would be short.
+    // Copies until a stop would be short, and soon over.
     void converge() {
         auto before = std::numeric_limits<std::uint64_t>::max();
+        Remainder left;
         for (std::uint64_t round = 1; round <= most_passes; ++round) {
-            const auto left = pass().remainder;
-            if (left.files <= few_files && left.memory_bytes <= little_memory) {
+            left = pass().remainder;
+            if (is_little(left)) {
                 return;
             }
-            const bool stuck = static_cast<double>(left.memory_bytes) >
-                               progress_made * static_cast<double>(before);
-            if (round > 1 && stuck && left.memory_bytes <= affordable_memory) {
+            const auto work = left.memory_bytes + left.tail_bytes;
+            const bool stuck =
+                static_cast<double>(work) > progress_made * static_cast<double>(before);
+            if (round > 1 && stuck && is_affordable(left)) {
                 return;
             }
-            before = left.memory_bytes;
+            before = work;
+        }
+        if (left.tail_bytes > affordable_tails) {
+            cut_.reason = std::to_string(left.tail_bytes >> 20) + " MiB were new";
+            give_up(Miss::moved_on, {});
         }
     }
 
@@ -122,15 +108,27 @@ private:
         return copy_.pass([&](const PassProgress& progress) { report(phase, progress); });
     }
 
+    // Only what moves is told: the plugin takes silence for a disk that stands still, and ends the
+    // session when that lasts.
     void report(const std::string& phase, const PassProgress& progress) {
         broker_.look_up();
-        listener_(phase, progress.done, progress.total);
+        if (phase != phase_ || progress.done != done_) {
+            phase_ = phase;
+            done_ = progress.done;
+            listener_(phase, progress.done, progress.total);
+        }
     }
 
     // Stops the node, again where the message store was just combining files: that passes in
-    // milliseconds. Nothing when the image is taken.
+    // milliseconds, and is mostly known before. Nothing when the image is taken.
     std::optional<Miss::Kind> stop_while_checkpoint_holds() {
         for (;;) {
+            if (const auto file = copy_.combine_in_flight()) {
+                cut_.reason = *file;
+                count(Miss::combining, {});
+                wait_for_combine();
+                continue;
+            }
             const auto stop = stop_once();
             if (stop.outcome == Stop::Outcome::held) {
                 image_.instant = stop.instant;
@@ -150,19 +148,24 @@ private:
             if (miss != Miss::combining) {
                 return miss;
             }
-            broker_.wait(
-                std::chrono::milliseconds(std::min<std::uint64_t>(50, 3 + misses_.at(miss))));
+            wait_for_combine();
         }
     }
 
+    void wait_for_combine() {
+        broker_.wait(std::chrono::milliseconds(
+            std::min<std::uint64_t>(50, 3 + misses_.at(Miss::combining))));
+    }
+
     Stop stop_once() {
-        image_.cut.attempts = image_.cut.attempts + (attempted_ ? 1U : 0U);
-        attempted_ = true;
+        ++image_.cut.attempts;
         cut_ = Cut{};
         cut_.outcome = Cut::Outcome::late;
+        committed_ = false;
         return broker_.stop(max_pause_, [this] {
             cut_ = copy_.cut(LiveCopy::Clock::now() + max_pause_);
-            return cut_.outcome == Cut::Outcome::captured;
+            committed_ = has_changed(image_.checkpoint.log);
+            return cut_.outcome == Cut::Outcome::captured && !committed_;
         });
     }
 
@@ -174,6 +177,9 @@ private:
                 return Miss::late;
             default:
                 break;
+        }
+        if (committed_) {
+            return Miss::committed;
         }
         switch (cut_.outcome) {
             case Cut::Outcome::combine_in_flight:
@@ -217,8 +223,8 @@ private:
                     "and make the backup when it does less of that.");
             case Miss::combining:
                 throw Error(ErrorCode::failed,
-                            "the message store was combining its files at each of " + tries +
-                                " stops of the node" +
+                            "the message store was combining its files each of " + tries +
+                                " times that it was looked at" +
                                 (cut_.reason.empty() ? "" : ": " + cut_.reason),
                             "Make the backup when fewer messages are consumed.");
             case Miss::late:
@@ -245,7 +251,9 @@ private:
     const ImageListener& listener_;
     Image image_;
     Cut cut_;
-    bool attempted_ = false;
+    bool committed_ = false;  // the log has what the checkpoint has not
+    std::string phase_;
+    std::uint64_t done_ = 0;
     std::array<std::uint64_t, Miss::kinds> misses_{};
 };
 
@@ -264,32 +272,6 @@ private:
 };
 
 }  // namespace
-
-std::vector<CaptureRoot> roots_of(const NodeDescription& description,
-                                  const std::filesystem::path& repository) {
-    throw_unless_here(description);
-    std::vector<CaptureRoot> roots{{"data", resolved(description.data_dir)}};
-    for (const auto& directory : description.directories) {
-        const auto path = resolved(directory.path);
-        if (!is_within(path, roots.front().path)) {
-            roots.push_back({directory.role, path});
-        }
-    }
-    throw_if_within(repository, roots);
-    return roots;
-}
-
-std::vector<CaptureRoot> single_files_of(const NodeDescription& description) {
-    const auto data_dir = resolved(description.data_dir);
-    std::vector<CaptureRoot> files;
-    for (const auto& file : description.files) {
-        const auto path = resolved(file.path);
-        if (!is_within(path, data_dir)) {
-            files.push_back({file.role, path});
-        }
-    }
-    return files;
-}
 
 Image take_image(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
                  const ImageListener& listener) {

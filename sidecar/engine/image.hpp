@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <vector>
 
 namespace hot_backup {
 
@@ -23,13 +22,6 @@ struct Image {
     Timestamp instant;
     CutSummary cut;
 };
-
-// Where the files of the node are, by their place in the image. Error failed: they are not to be
-// seen from here, since the node runs on another machine or in another container; or the repository
-// lies within one of them, so that a backup would hold backups.
-std::vector<CaptureRoot> roots_of(const NodeDescription& description,
-                                  const std::filesystem::path& repository);
-std::vector<CaptureRoot> single_files_of(const NodeDescription& description);
 
 // Copies until little is left, then stops the node and takes the rest; again, if that was not to
 // be had. Afterwards copy.take_entries() has the files. Throws Error: then there is no image, and

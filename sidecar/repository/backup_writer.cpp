@@ -39,6 +39,9 @@ public:
                         mistake_hint);
         }
         writer.state_ = State::failed;
+        if (writer.store_error_) {
+            throw Error(*writer.store_error_);
+        }
         if (found != expected) {
             throw Error(ErrorCode::failed,
                         "backup " + writer.id_ + " was given up before it was complete",
@@ -90,14 +93,19 @@ Extent BackupWriter::store(std::string_view bytes) {
     const Digest digest = checksum(bytes);
     const std::lock_guard lock(store_mutex_);
     Step step(*this, State::idle);
-    if (bytes.empty() || bytes.size() > max_extent_size) {
-        throw Error(ErrorCode::failed,
-                    "an extent cannot have " + std::to_string(bytes.size()) + " bytes",
-                    mistake_hint);
+    try {
+        if (bytes.empty() || bytes.size() > max_extent_size) {
+            throw Error(ErrorCode::failed,
+                        "an extent cannot have " + std::to_string(bytes.size()) + " bytes",
+                        mistake_hint);
+        }
+        Extent extent = packs_.store(bytes, digest);
+        step.done(State::idle);
+        return extent;
+    } catch (const Error& error) {
+        store_error_ = error;
+        throw;
     }
-    Extent extent = packs_.store(bytes, digest);
-    step.done(State::idle);
-    return extent;
 }
 
 void BackupWriter::add_entry(FileEntry entry) {

@@ -121,6 +121,8 @@ private:
     std::set<FileEntry, ByPath> files_;
     std::mutex store_mutex_;  // of packs_ and state_, while store() runs
     State state_ = State::idle;
+    // What ended store() in one thread is the error of all others too.
+    std::optional<Error> store_error_;
     bool manifest_may_be_visible_ = false;
 };
 

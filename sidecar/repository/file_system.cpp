@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
@@ -267,6 +268,15 @@ public:
             return std::nullopt;
         }
         fail("examine", path);
+    }
+
+    Space space(const Path& path) override {
+        struct statvfs space {};
+        struct stat status {};
+        if (::statvfs(path.c_str(), &space) != 0 || ::stat(path.c_str(), &status) != 0) {
+            fail("examine the file system of", path);
+        }
+        return {std::uint64_t{space.f_bavail} * space.f_frsize, status.st_dev};
     }
 
     std::vector<std::string> list(const Path& directory) override {

@@ -38,6 +38,12 @@ struct FileStatus {
     FileIdentity identity;
 };
 
+// Of the file system that holds something.
+struct Space {
+    std::uint64_t available = 0;  // bytes that we may still use
+    std::uint64_t device = 0;     // as in FileIdentity
+};
+
 // Closed by its destructor. A writer calls sync() before: closing reports nothing.
 class OpenFile {
 public:
@@ -82,6 +88,7 @@ public:
     virtual std::optional<FileStatus> status(const Path& path) = 0;
     // The names in a directory, in byte order, without `.` and `..`.
     virtual std::vector<std::string> list(const Path& directory) = 0;
+    virtual Space space(const Path& path) = 0;
     // Leaves an existing directory as it is.
     virtual void make_directory(const Path& path) = 0;
     // Replaces what is called `to`.

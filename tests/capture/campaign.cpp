@@ -19,7 +19,7 @@ namespace {
 
 using Outcome = Cut::Outcome;
 
-constexpr int attempts_limit = 400;
+constexpr std::uint64_t attempts_limit = 400;
 // Longer than the time within which a file without a watch counts as changed.
 constexpr std::chrono::milliseconds no_longer_racy{300};
 
@@ -78,7 +78,7 @@ private:
     // Returns with the mutator stopped, and the cut captured.
     void capture(LiveCopy& copy);
     LiveCopy::Clock::time_point choose_deadline();
-    void after_refusal(LiveCopy& copy, const Cut& cut);
+    void after_refusal(LiveCopy& copy, const Cut& cut, std::uint64_t attempt);
 
     const Plan& plan_;
     mutator::Random random_;
@@ -145,14 +145,15 @@ LiveCopy::Clock::time_point Campaign::choose_deadline() {
     return random_.one_in(20) ? now - std::chrono::milliseconds(1) : now + std::chrono::minutes(1);
 }
 
-void Campaign::after_refusal(LiveCopy& copy, const Cut& cut) {
+void Campaign::after_refusal(LiveCopy& copy, const Cut& cut, std::uint64_t attempt) {
     if (cut.reason.empty()) {
         throw std::runtime_error("a cut was refused without a reason");
     }
     if (cut.outcome == Outcome::combine_in_flight) {
         // A pace of rest would leave the store as it is.
         mutator_.set_pause(pause_ == mutator::idle ? 100 : pause_);
-        mutator_.wait_for_mutations(random_.between(1, 20));
+        // More each time: on a busy machine the thread that combines may be the last to run again.
+        mutator_.wait_for_mutations(random_.between(1, 20) * (attempt + 1));
         mutator_.set_pause(pause_);
     } else {
         // Like a node that backs off: slower, then not at all.
@@ -163,7 +164,8 @@ void Campaign::after_refusal(LiveCopy& copy, const Cut& cut) {
 }
 
 void Campaign::capture(LiveCopy& copy) {
-    for (int attempt = 0; attempt < attempts_limit; ++attempt) {
+    std::string reason;
+    for (std::uint64_t attempt = 0; attempt < attempts_limit; ++attempt) {
         mutator_.stop();
         const mutator::BehaviourCounts stopped = mutator_.counts();
         const Cut cut = copy.cut(choose_deadline());
@@ -175,10 +177,11 @@ void Campaign::capture(LiveCopy& copy) {
             tally_.tail_bytes += cut.tail_bytes;
             return;
         }
+        reason = cut.reason;
         mutator_.resume();
-        after_refusal(copy, cut);
+        after_refusal(copy, cut, attempt);
     }
-    throw std::runtime_error("no cut came about");
+    throw std::runtime_error("no cut came about: " + reason);
 }
 
 void Campaign::play_round() {

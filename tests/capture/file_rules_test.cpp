@@ -51,6 +51,9 @@ TEST_CASE("each kind of file has the rule of who writes it") {
 TEST_CASE("a directory of the node may lie elsewhere, and be a root of its own") {
     CHECK(rule_for("quorum/rabbit@a/UID/00000001.segment") == CopyRule::raft_segment);
     CHECK(rule_for("stream/__s_17/00000000000000000000.segment") == CopyRule::append_only);
+    CHECK(rule_for("quorum_wal/00000001.wal") == CopyRule::raft_log);
+    CHECK(rule_for("quorum_wal/rabbit@a/00000001.wal") == CopyRule::raft_log);
+    CHECK(rule_for("quorum_wal/rabbit@a/meta.dets") == CopyRule::in_place);
 }
 
 TEST_CASE("a name means something only where its writer works") {

@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <atomic>
+#include <latch>
+#include <memory>
+#include <system_error>
 #include <thread>
 
 using namespace capture_test;
@@ -53,13 +56,62 @@ rlim_t next_descriptor() {
     return static_cast<rlim_t>(number);
 }
 
-std::uint64_t resident_bytes() {
-    std::ifstream file("/proc/self/statm");
-    std::uint64_t size = 0;
+struct ProcessMemory {
+    std::uint64_t addresses = 0;  // bytes
     std::uint64_t resident = 0;
-    file >> size >> resident;
-    return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+};
+
+ProcessMemory process_memory() {
+    std::ifstream file("/proc/self/statm");
+    ProcessMemory memory;
+    file >> memory.addresses >> memory.resident;
+    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    return {memory.addresses * page, memory.resident * page};
 }
+
+std::uint64_t resident_bytes() {
+    return process_memory().resident;
+}
+
+// While it lives, no thread can be started, but for as many as are given back.
+class NoMoreThreads {
+public:
+    NoMoreThreads() {
+        REQUIRE(::getrlimit(RLIMIT_AS, &before_) == 0);
+        limit_addresses(32 << 20);
+        try {
+            for (;;) {
+                threads_.push_back(std::make_unique<Waiting>());
+            }
+        } catch (const std::system_error&) {
+            // For what is no thread: less than a thread's stack.
+            limit_addresses(1 << 20);
+        }
+    }
+    NoMoreThreads(const NoMoreThreads&) = delete;
+    NoMoreThreads& operator=(const NoMoreThreads&) = delete;
+    ~NoMoreThreads() { ::setrlimit(RLIMIT_AS, &before_); }
+
+    void give_back_one() { threads_.pop_back(); }
+
+private:
+    struct Waiting {
+        ~Waiting() {
+            end.count_down();
+            thread.join();
+        }
+        std::latch end{1};
+        std::thread thread{[this] { end.wait(); }};
+    };
+
+    void limit_addresses(std::uint64_t more) const {
+        const struct rlimit limit { process_memory().addresses + more, before_.rlim_max };
+        REQUIRE(::setrlimit(RLIMIT_AS, &limit) == 0);
+    }
+
+    struct rlimit before_ {};
+    std::vector<std::unique_ptr<Waiting>> threads_;
+};
 
 // The message and the hint.
 template <class Action>
@@ -150,7 +202,38 @@ TEST_CASE("too few descriptors in a pass are an error that says what to raise") 
     CHECK_THAT(hint, Catch::Contains("LimitNOFILE"));
     CHECK(copy.pass().files == 1);
 }
+
+TEST_CASE("too few threads do the work of all; without any it is an error") {
+    const Node node;
+    for (int number = 0; number < 20; ++number) {
+        node.write(std::to_string(number), bytes_of(100));
+    }
+    CopyOptions options = Copy::small_blocks();
+    options.threads = 4;
+    Copy copy(node, options);
+    {
+        NoMoreThreads none;
+        check_refused("cannot start a thread", [&] { copy.pass(); });
+        none.give_back_one();
+        CHECK(copy.pass().files == 20);
+    }
+    CHECK(copy.cut().outcome == Outcome::captured);
+    CHECK(difference(node.image(), copy.finish()) == "");
+}
 #endif
+
+TEST_CASE("more files than a cut of a node with many queues has are no obstacle") {
+    const Node node;
+    for (int number = 0; number < 8000; ++number) {
+        node.write(
+            "stream/" + std::to_string(number % 100) + "/" + std::to_string(number) + ".segment",
+            "");
+    }
+    Copy copy(node);
+    struct rlimit limit {};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(copy.cut().outcome == (limit.rlim_cur > 8100 ? Outcome::captured : Outcome::over_budget));
+}
 
 TEST_CASE("a queue of events that ran over is noticed, and repaired by a pass") {
     const Node node;
@@ -171,6 +254,18 @@ TEST_CASE("a queue of events that ran over is noticed, and repaired by a pass") 
     copy.pass();
     CHECK(copy.cut().outcome == Outcome::captured);
     CHECK(difference(node.image(), copy.finish()) == "");
+}
+
+TEST_CASE("a combine whose end was not reported is over all the same") {
+    const Node node;
+    const std::string name = "msg_stores/vhosts/V/msg_store_persistent/1.rdt";
+    node.write(name, "x");
+    Copy copy(node);
+    CHECK(copy->combine_in_flight());
+    flood_events(node.data());
+    std::filesystem::remove(node.path(name));
+    CHECK_FALSE(copy->combine_in_flight());
+    CHECK(copy.cut().outcome == Outcome::events_lost);
 }
 
 TEST_CASE("taking note of events keeps their queue from running over") {
@@ -389,6 +484,111 @@ TEST_CASE("a pass reads no faster than it may") {
     CHECK(duration < 2s);
     CHECK(done.size() >= 4);
     CHECK(done.back() == 2'000'000);
+}
+
+TEST_CASE("the tails are read no faster than that, either; what is in memory is there") {
+    const Node node;
+    node.write("stream/S/0.segment", bytes_of(2'000'000));
+    node.write("LATEST.LOG", bytes_of(20'000'000));
+    CopyOptions options;
+    options.rate_limit = 4'000'000;
+    Copy copy(node, options);
+    CHECK(copy.cut().outcome == Outcome::captured);
+    const auto started = LiveCopy::Clock::now();
+    copy.finish();
+    const auto duration = LiveCopy::Clock::now() - started;
+    CHECK(duration > 350ms);
+    CHECK(duration < 3s);
+}
+
+TEST_CASE("who looks up has a turn in every walk, and may end it, but not in a cut") {
+    const Node node;
+    for (const char* name : {"a/1", "b/1", "b/c/1", "d/1"}) {
+        node.write(name, name);
+    }
+    struct Interrupted {};
+    std::uint64_t calls = 0;
+    bool interrupt = true;
+    LiveCopy* watched = nullptr;
+    CopyOptions options = Copy::small_blocks();
+    options.watch_limit = GENERATE(2U, 1000U);
+    options.look_up_interval = 0ms;
+    options.look_up = [&] {
+        ++calls;
+        if (interrupt) {
+            throw Interrupted();
+        }
+        if (watched != nullptr) {
+            // What this reports is not handled before the walk is over.
+            std::filesystem::rename(node.path("b"), node.path("e"));
+            std::filesystem::rename(node.path("a"), node.path("b"));
+            std::filesystem::rename(node.path("e"), node.path("a"));
+            watched->watch();
+        }
+    };
+    CHECK_THROWS_AS(Copy(node, options), Interrupted);
+    interrupt = false;
+    Copy copy(node, options);
+    CHECK(calls >= 8);
+    watched = &*copy;
+    for (int walks = 0; walks < 20; ++walks) {
+        const std::uint64_t before = calls;
+        copy->remainder();
+        CHECK(calls > before);
+    }
+    interrupt = true;
+    CHECK_THROWS_AS(copy.pass(), Interrupted);
+    watched = nullptr;
+
+    flood_events(node.data());
+    CHECK(copy.cut().outcome == Outcome::events_lost);
+    CHECK_THROWS_AS(copy.pass(), Interrupted);
+    CHECK(copy.cut().outcome == Outcome::events_lost);
+    interrupt = false;
+    copy.pass();
+    node.append("d/1", "more");
+    calls = 0;
+    CHECK(copy.cut().outcome == Outcome::captured);
+    CHECK(calls == 0);
+    CHECK(difference(node.image(), copy.finish()) == "");
+}
+
+TEST_CASE("in a walk, events do not run over") {
+    const Node node;
+    for (int number = 0; number < 10; ++number) {
+        node.write(std::to_string(number) + "/file", "x");
+    }
+    const auto queue = std::stoull(harness::read_file("/proc/sys/fs/inotify/max_queued_events"));
+    int floods = 6;
+    CopyOptions options = Copy::small_blocks();
+    options.look_up_interval = 0ms;
+    options.look_up = [&] {
+        if (floods > 0) {
+            --floods;
+            for (std::uint64_t events = 0; events < queue / 3; events += 2) {
+                node.append("one", "x");
+                node.append("two", "x");
+            }
+            std::filesystem::rename(node.path(std::to_string(floods)),
+                                    node.path("moved" + std::to_string(floods)));
+        }
+    };
+    Copy copy(node, options);
+    CHECK(floods == 0);
+    SECTION("when everything is listed") {}
+    SECTION("when everything is looked at anew") {
+        flood_events(node.path("9"));
+        CHECK(copy.cut().outcome == Outcome::events_lost);
+        for (int number = 0; number < 6; ++number) {
+            std::filesystem::rename(node.path("moved" + std::to_string(number)),
+                                    node.path(std::to_string(number)));
+        }
+        floods = 6;
+        copy->remainder();
+        CHECK(floods == 0);
+    }
+    CHECK(copy.cut().outcome == Outcome::captured);
+    CHECK(difference(node.image(), copy.finish()) == "");
 }
 
 TEST_CASE("a file of any size takes little memory") {

@@ -2,7 +2,12 @@
 // then is.
 #include "tests/capture/live_copy_fixture.hpp"
 
+#include "erlang_port/error.hpp"
+#include "sidecar/capture/watched_tree.hpp"
+
 #include <catch2/catch.hpp>
+
+#include <algorithm>
 
 using namespace capture_test;
 using hot_backup::Cut;
@@ -267,6 +272,10 @@ TEST_CASE("no cut is made while the message store combines files") {
     CHECK(copy.pass().remainder.files == 0);
     CHECK(copy.cut().outcome == Outcome::combine_in_flight);
     std::filesystem::remove(node.path(store + "1.rdt"));
+    CHECK_FALSE(copy->combine_in_flight());
+    node.write(store + "2.rdt", "");
+    CHECK(copy->combine_in_flight() == node.path(store + "2.rdt").string());
+    std::filesystem::remove(node.path(store + "2.rdt"));
     check_cut(copy, 0, 0, 0);
     CHECK(difference(node.image(), copy.finish()) == "");
 }
@@ -350,4 +359,80 @@ TEST_CASE("single files are read in each cut") {
     CHECK(image.size() == 3);
     CHECK(image.at("flags").content == "newer");
     CHECK(image.at("linked").content == "newer");
+}
+
+TEST_CASE("what a cut would take is known before it") {
+    const Node node;
+    node.write("LATEST.LOG", bytes_of(100));
+    node.write("stream/S/0.segment", bytes_of(1000));
+    node.write(raft + "UID/1.segment", segment(10, bytes_of(2000)));
+    node.write(store + "1.rdq", bytes_of(300));
+    Copy copy(node);
+    const auto check = [&](std::uint64_t files, std::uint64_t memory, std::uint64_t tail) {
+        const hot_backup::Remainder rest = copy->remainder();
+        CHECK(rest.files == files);
+        CHECK(rest.memory_bytes == memory);
+        CHECK(rest.tail_bytes == tail);
+    };
+    // As long as nothing was copied, the index of a segment may be as long as the segment.
+    check(4, 100 + 8 + 10 * 32 + 2000 + 300, 1000);
+    copy.pass();
+    check(0, 0, 0);
+    node.append("stream/S/0.segment", "more");
+    node.append(raft + "UID/1.segment", "more");
+    node.append(store + "1.rdq", "more");
+    check(3, 8 + 10 * 32 + 4, 8);
+    check_cut(copy, 3, 8 + 10 * 32 + 4, 8);
+    CHECK_THROWS_AS(copy->remainder(), hot_backup::Error);
+    CHECK_THROWS_AS(copy->combine_in_flight(), hot_backup::Error);
+}
+
+TEST_CASE("a directory that takes the place of another one is not taken for it") {
+    const Node node;
+    node.write("a/1", "x");
+    node.write("b/1", "x");
+    hot_backup::WatchedTree tree(node.roots(), {});
+    node.write("a/2", "x");
+    tree.drain();
+    std::filesystem::rename(node.path("a"), node.path("c"));
+    std::filesystem::rename(node.path("b"), node.path("a"));
+    tree.refresh_directories();
+    const auto known = tree.roots().front()->directories.find("a");
+    CHECK(known->second->status.same_file(*hot_backup::status_of(node.path("c"))));
+}
+
+TEST_CASE("files that come and go all the time are not kept in mind") {
+    const Node node;
+    for (int number = 0; number < 10; ++number) {
+        node.write("kept/" + std::to_string(number), "x");
+    }
+    hot_backup::WatchedTree tree(node.roots(), {});
+    const std::uint64_t until = tree.last_mark();
+    std::vector<std::weak_ptr<hot_backup::NodeFile>> gone;
+    for (int round = 0; round < 10; ++round) {
+        for (int number = 0; number < 1000; ++number) {
+            node.write("gone/" + std::to_string(number), "");
+        }
+        tree.drain();
+        for (const auto& file : tree.dirty_files()) {
+            if (file->directory->path.ends_with("/gone")) {
+                gone.emplace_back(file);
+            }
+        }
+        std::filesystem::remove_all(node.path("gone"));
+        tree.drain();
+    }
+    CHECK(gone.size() == 10'000);
+    CHECK(std::count_if(gone.begin(), gone.end(), [](const auto& file) { return file.expired(); }) >
+          5000);
+
+    // What is marked meanwhile is not for the pass that has begun, whatever was dropped.
+    node.write("new", "x");
+    tree.drain();
+    std::size_t taken = 0;
+    while (tree.take_dirty(until)) {
+        ++taken;
+    }
+    CHECK(taken == 10);
+    CHECK(tree.dirty_files().size() == 1);
 }

@@ -1,6 +1,7 @@
 // How the engine comes to an exact image: what it does when a stop was of no use, and when it gives
 // up. The files are real, the plugin is a double.
 #include "sidecar/engine/backup.hpp"
+#include "sidecar/engine/node_files.hpp"
 
 #include "sidecar/repository/file_reader.hpp"
 #include "tests/engine/plugin_double.hpp"
@@ -9,7 +10,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 using namespace hot_backup;
 using namespace engine_test;
@@ -128,18 +131,22 @@ TEST_CASE("no stop is of use while the message store combines files") {
     auto behaviour = well_behaved();
     behaviour.data_dir = node.path();
     SECTION("for a while") {
+        std::jthread combine;
         behaviour.before_stop = [&] {
-            if (++stops < 4) {
+            if (++stops == 1) {
                 harness::write_file(combining, "tail");
-            } else {
-                std::filesystem::remove(combining);
+                combine = std::jthread([&] {
+                    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+                    std::filesystem::remove(combining);
+                });
             }
         };
         MemoryFileSystem files;
         const auto record = std::make_shared<Record>();
         const auto result = back_up_with(behaviour, files, record);
-        CHECK(result.summary.cut->attempts == 4);
-        CHECK(record->captured == std::vector<std::string>{"failed", "failed", "failed", "ok"});
+        // The node is not stopped again to find out what is known already.
+        CHECK(result.summary.cut->attempts == 2);
+        CHECK(record->captured == std::vector<std::string>{"failed", "ok"});
         // The checkpoint is still good: nothing was committed.
         CHECK(count_of(record->operations, "checkpoint_begin") == 1);
     }
@@ -153,6 +160,10 @@ TEST_CASE("the engine gives up with an error that tells what to change") {
     auto behaviour = well_behaved();
     SECTION("metadata is changed all the time") {
         behaviour.stops.assign(1000, "committed");
+        CHECK_THAT(failure_of(behaviour).what(), Catch::Contains("metadata was changed"));
+    }
+    SECTION("metadata is in the log that nobody has counted") {
+        behaviour.committed_unseen = true;
         CHECK_THAT(failure_of(behaviour).what(), Catch::Contains("metadata was changed"));
     }
     SECTION("the pause is never short enough") {
@@ -182,6 +193,31 @@ TEST_CASE("a repository within the node's directory is refused, and not made") {
     const auto repository = (node / "backups").string();
     CHECK_THAT(failure_of(behaviour, repository).what(), Catch::Contains("lies within"));
     CHECK_FALSE(std::filesystem::exists(repository));
+}
+
+TEST_CASE("a node with its metadata in Khepri is refused before anything is copied") {
+    auto behaviour = well_behaved();
+    behaviour.metadata_store = "khepri";
+    CHECK_THAT(failure_of(behaviour).what(), Catch::Contains("Khepri", Catch::CaseSensitive::No));
+}
+
+TEST_CASE("the disk that a node uses too is not filled up") {
+    const auto& node = sample_directory();
+    const auto device = posix_file_system().space(node).device;
+    const auto free = posix_file_system().space(node).available;
+    const std::vector<CaptureRoot> shared{{"data", node}};
+    const std::vector<CaptureRoot> elsewhere{{"data", "/proc"}};
+    REQUIRE(posix_file_system().space("/proc").device != device);
+    constexpr std::uint64_t leeway = std::uint64_t{1} << 30;
+
+    SpaceGuard(posix_file_system(), node, elsewhere, free).check();
+    SpaceGuard(posix_file_system(), node, elsewhere, 0).check(1);
+    CHECK_THROWS_WITH(SpaceGuard(posix_file_system(), node, elsewhere, 0).check(free + leeway),
+                      Catch::Contains("not enough space") && Catch::Contains("are needed"));
+    CHECK_THROWS_WITH(SpaceGuard(posix_file_system(), node, shared, free).check(),
+                      Catch::Contains("stay free for the node"));
+    CHECK_THROWS_WITH(SpaceGuard(posix_file_system(), node, shared, 0).check(free),
+                      Catch::Contains("stay free for the node"));
 }
 
 TEST_CASE("directories elsewhere have their own place in the image") {

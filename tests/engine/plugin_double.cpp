@@ -60,13 +60,19 @@ Term description(const Behaviour& behaviour) {
                 {"data_dir_inode", integer(inode_of(directory))},
                 {"boot_id", binary(behaviour.boot_id.empty() ? hot_backup::this_process().boot_id
                                                              : behaviour.boot_id)},
+                {"disk_free_limit", integer(50'000'000)},
                 {"directories", list(std::move(directories))},
                 {"node_files", list({})},
                 {"configuration", list({file, unreadable})}});
 }
 
 Term checkpoint(const Behaviour& behaviour) {
-    return map({{"checkpoint", binary("hot_backup 1")},
+    const auto log = sample_directory() / "LATEST.LOG";
+    const auto size = std::filesystem::file_size(log) - (behaviour.committed_unseen ? 1 : 0);
+    return map({{"log", map({{"path", binary(log.string())},
+                             {"size", integer(size)},
+                             {"inode", integer(inode_of(log))}})},
+                {"checkpoint", binary("hot_backup 1")},
                 {"store", atom("mnesia")},
                 {"tables", list({binary("rabbit_vhost"), binary("rabbit_user")})},
                 {"skipped", list({map({{"table", binary("rabbit_node_maintenance_states")},
@@ -75,14 +81,14 @@ Term checkpoint(const Behaviour& behaviour) {
                 {"activation_us", integer(900)}});
 }
 
-Term hello(const Term& versions) {
-    return tuple({atom("hello"), versions,
+Term hello(const Behaviour& behaviour) {
+    return tuple({atom("hello"), behaviour.version,
                   map({{"plugin_version", binary("0.1.0")},
                        {"node", binary("rabbit@double")},
                        {"cluster", binary("rabbit@double")},
                        {"rabbitmq_version", binary("3.10.8")},
                        {"erlang_version", binary("25")},
-                       {"metadata_store", atom("mnesia")}})});
+                       {"metadata_store", atom(behaviour.metadata_store)}})});
 }
 
 Term vhost(const std::string& name) {
@@ -156,7 +162,7 @@ void PluginDouble::send(const Term& message, erlang::Clock::time_point) {
     }
     const auto& name = message.element(0)->as<erlang::Atom>()->name;
     if (name == "hello") {
-        to_engine_.push_back(hello(behaviour_.version));
+        to_engine_.push_back(hello(behaviour_));
     } else if (name == "request") {
         answer(*message.element(1), message.element(3)->as<erlang::Atom>()->name,
                *message.element(4)->as<erlang::Map>());
@@ -224,7 +230,8 @@ void PluginDouble::stop(const Term& id) {
     if (++stops_ <= behaviour_.stops.size() && behaviour_.stops[stops_ - 1] == "never held") {
         captured({});
     } else {
-        to_engine_.push_back(tuple({atom("notice"), atom("stopped"), empty_map()}));
+        to_engine_.push_back(
+            tuple({atom("notice"), atom("stopped"), map({{"stop", integer(stops_)}})}));
     }
 }
 

@@ -39,8 +39,10 @@ struct Behaviour {
     std::string role = "rabbitmq.conf";
     std::string data_dir;  // the node's; empty: a directory of this test program with a few files
     std::vector<NodePath> directories;
+    std::string metadata_store = "mnesia";
     std::string boot_id;                // empty: the true one
     std::vector<std::string> stops;     // outcomes of the first stops in the place of the true ones
+    bool committed_unseen = false;      // Mnesia's log has grown since the checkpoint
     std::function<void()> before_stop;  // what the node does up to the moment it is held
     std::vector<std::string> statistics;  // payloads of that stream
     std::string refuse;                   // the operation that is answered with an error

@@ -78,8 +78,8 @@ answer(Id, Outcome, Port, Input) ->
     case next(Port, Input) of
         {{reply, Id, Kind, Result}, Rest} ->
             {{Kind, Result}, Rest};
-        {{notice, stopped, #{}}, Rest} ->
-            send(Port, {notice, captured, #{outcome => Outcome}}),
+        {{notice, stopped, #{stop := Number}}, Rest} ->
+            send(Port, {notice, captured, #{stop => Number, outcome => Outcome}}),
             answer(Id, Outcome, Port, Rest);
         {_, Rest} ->
             answer(Id, Outcome, Port, Rest)

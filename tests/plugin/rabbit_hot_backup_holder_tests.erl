@@ -42,6 +42,8 @@ holder_test_() ->
                           {"killed", fun a_killed_holder_holds_nothing/1},
                           {"fails", fun a_check_that_fails_holds_nothing/1},
                           {"nobody waits", fun nobody_is_held_for_a_caller_that_is_gone/1},
+                          {"another one's answer", fun an_answer_to_another_stop_is_none/1},
+                          {"two at once", fun two_do_not_hold_at_once/1},
                           {"again", fun one_hold_after_the_other/1}]]}.
 
 %% A program that does not read would keep its port, and the VM, from ending.
@@ -183,10 +185,21 @@ a_slow_acquisition_is_too_late(Directory) ->
     %% To open a pipe that nobody writes to takes until somebody does.
     Reader = spawn(fun() -> file:open(Reached, [raw, read]) end),
     eventually(fun() -> process_info(Reader, status) =:= {status, running} end),
-    "" = os:cmd("(sleep 0.5; : > " ++ Reached ++ ") > /dev/null 2>&1 &"),
+    Work = counters:new(1, []),
+    File = filename:join(Directory, "written"),
+    Worker = busy(normal, fun() ->
+                                  ok = file:write_file(File, <<"x">>, [raw]),
+                                  counters:add(Work, 1, 1)
+                          end),
     #{outcome := late, acquisition_us := Acquisition, hold_us := Hold} = hold(Holder, ?SHORT),
-    ?assert(Acquisition > ?SHORT),
+    ?assert(Acquisition < ?SHORT + ?TOLERANCE),
     ?assert(Hold < ?TOLERANCE),
+    %% Others use the disk again although that one operation goes on.
+    Before = counters:get(Work, 1),
+    eventually(fun() -> counters:get(Work, 1) > Before end),
+    ?assertEqual({status, running}, process_info(Reader, status)),
+    exit(Worker, kill),
+    "" = os:cmd(": > " ++ Reached),
     %% The engine was not told of a hold.
     ?assertEqual(0, filelib:file_size(filename:join(Directory, "told"))).
 
@@ -261,8 +274,18 @@ suspend(Process) ->
     true = erlang:suspend_process(Process),
     ok.
 
+an_answer_to_another_stop_is_none(Directory) ->
+    Holder = holder(Directory, ["await_stop; ", say(Directory, captured(2, ok))]),
+    ?assertMatch(#{outcome := refused}, hold(Holder, ?LONG)).
+
+two_do_not_hold_at_once(Directory) ->
+    Holder = holder(Directory, "exec cat > /dev/null"),
+    true = register(rabbit_hot_backup_blocker, self()),
+    ?assertMatch(#{outcome := refused, hold_us := 0}, (hold(Holder, ?LONG))#{hold_us := 0}),
+    true = unregister(rabbit_hot_backup_blocker).
+
 one_hold_after_the_other(Directory) ->
-    Answers = [captured(ok), captured(failed), captured(ok)],
+    Answers = [captured(1, ok), captured(2, failed), captured(3, ok)],
     Script = [["await_stop; cat ", file(Directory, Answer), ";"] || Answer <- Answers],
     Holder = holder(Directory, [Script, "exec cat > /dev/null"]),
     ?assertEqual([held, refused, held],
@@ -280,7 +303,7 @@ holder(Directory, Script) ->
 
 %% The scripts know how to wait for the notice that the node stands still.
 carried(Directory, Script) ->
-    Length = byte_size(frame({notice, stopped, #{}})),
+    Length = byte_size(frame({notice, stopped, #{stop => 1}})),
     Program = program(Directory, ["await_stop() { head -c ", integer_to_list(Length),
                                   " > /dev/null; }\n", Script]),
     {ok, Holder, Carrier} = rabbit_hot_backup_holder:start_link({stdio, Program}),
@@ -288,7 +311,10 @@ carried(Directory, Script) ->
     {Holder, Carrier}.
 
 captured(Outcome) ->
-    {notice, captured, #{outcome => Outcome}}.
+    captured(1, Outcome).
+
+captured(Number, Outcome) ->
+    {notice, captured, #{stop => Number, outcome => Outcome}}.
 
 %% The words that send messages and then wait for the end.
 say(Directory, Messages) ->

@@ -113,6 +113,10 @@ std::unique_ptr<OpenFile> MemoryFileSystem::open_or_create(const Path& path) {
     return find(path) ? open(path) : create(path);
 }
 
+hot_backup::Space MemoryFileSystem::space(const Path&) {
+    return {std::uint64_t{1} << 50, 0};
+}
+
 std::optional<FileStatus> MemoryFileSystem::status(const Path& path) {
     const NodePointer node = find(path);
     return node ? std::optional(node->status()) : std::nullopt;
