@@ -60,7 +60,8 @@ nlohmann::json without_deleted_queues(nlohmann::json definitions, const Ledger& 
 }
 
 bool Examination::exact() const {
-    return boot_failure.empty() && trespass.empty() && raft_problems.empty() && verdict.exact();
+    return boot_failure.empty() && trespass.empty() && raft_problems.empty() &&
+           streams.problems.empty() && verdict.exact();
 }
 
 std::string Examination::summary() const {
@@ -75,13 +76,16 @@ std::string Examination::summary() const {
     }
     text += "; Raft: " + std::to_string(raft.servers.size()) + " logs, " +
             std::to_string(raft.entries_in_wal) + " + " + std::to_string(raft.entries_in_segments) +
-            " entries, " + std::to_string(raft_problems.size()) + " problems";
+            " entries, " + std::to_string(raft_problems.size()) +
+            " problems; streams: " + std::to_string(streams.records) + " records, " +
+            std::to_string(streams.problems.size()) + " problems";
     return text + (boot_failure.empty() ? "" : "; it does not serve");
 }
 
 std::string Examination::problems() const {
     std::string text = boot_failure;
-    for (const auto* list : {&raft_problems, &verdict.examples, &trespass, &unavailable}) {
+    for (const auto* list :
+         {&raft_problems, &streams.problems, &verdict.examples, &trespass, &unavailable}) {
         for (const std::string& problem : *list) {
             text += (text.empty() ? "" : "\n") + problem;
         }
@@ -93,6 +97,7 @@ Examination examine(const tools::Image& image, const harness::Broker& original, 
                     const Standstill& standstill) {
     Examination examination;
     examination.raft = tools::read_ra_logs(image.data_directory());
+    examination.streams = tools::read_streams(image.data_directory());
     examination.raft_problems = problems_of(examination.raft, load.ledger(), standstill);
     try {
         const harness::Broker booted({.hot_backup = false, .data = image.base, .node = image.node});

@@ -1,11 +1,12 @@
-// An image on trial: its Raft logs are read, it is booted in isolation under its node's name, its
-// queues are emptied, and all of that is compared with what the clients know.
+// An image on trial: its Raft logs and streams are read, it is booted in isolation under its node's
+// name, its queues are emptied, and all of that is compared with what the clients know.
 #pragma once
 
 #include "tests/exactness/load.hpp"
 #include "tests/exactness/verdict.hpp"
 #include "tests/tools/image.hpp"
 #include "tests/tools/ra_log.hpp"
+#include "tests/tools/stream_log.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -18,6 +19,7 @@ namespace exactness {
 struct Examination {
     tools::RaReport raft;
     std::vector<std::string> raft_problems;
+    tools::StreamReport streams;
     Verdict verdict;
     nlohmann::json definitions;            // the booted node's own export
     std::vector<std::string> unavailable;  // queues that gave no messages, and why
@@ -25,7 +27,7 @@ struct Examination {
     std::string boot_failure;  // why it did not boot, or did not serve; then there is no
                                // verdict
 
-    // By its messages and its Raft logs.
+    // By its messages, its Raft logs and its streams.
     bool exact() const;
     // One line.
     std::string summary() const;
