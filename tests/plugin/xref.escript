@@ -18,5 +18,5 @@ main([Ebin]) ->
 
 is_rabbitmq(Module) ->
     lists:member(Module, [rabbit, rabbit_nodes, rabbit_khepri, khepri, rabbit_prelaunch,
-                          rabbit_prelaunch_conf, rabbit_feature_flags, ra_system,
-                          osiris_counters]).
+                          rabbit_prelaunch_conf, rabbit_feature_flags, rabbit_disk_monitor,
+                          ra_system, osiris_counters]).
