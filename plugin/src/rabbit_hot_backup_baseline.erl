@@ -32,13 +32,13 @@
 %% Read it before the checkpoint is activated.
 %%
 %% mnesia_log:log/1 and slog/1 count every commit that concerns a disc table or the schema, and no
-%% other (need_log/1), before it becomes visible in the tables, but after it went to the log: do_dirty/2 of mnesia_tm for dirty operations and
-%% transactions, multi_commit/5 for synchronous and schema transactions, doit_loop/1 and
-%% commit_participant/7 for what another node coordinates (OTP 25, mnesia 4.21.3). The count is
-%% kept in two counters: mnesia_dumper:incr_log_writes/0 takes from `trans_log_writes_left`, and
-%% only once that is used up (or when the log is dumped) does it go to `trans_log_writes`. One of
-%% them alone says nothing; that a dump may move them without a commit costs no more than another
-%% attempt. What is counted before and visible after the activation is a commit in flight, which
+%% other (need_log/1), before it becomes visible in the tables, but after it went to the log:
+%% do_dirty/2 of mnesia_tm for dirty operations and transactions, multi_commit/5 for synchronous and
+%% schema transactions, doit_loop/1 and commit_participant/7 for what another node coordinates
+%% (OTP 25, mnesia 4.21.3). The count is kept in two counters: mnesia_dumper:incr_log_writes/0
+%% takes from `trans_log_writes_left`, and only once that is used up (or when the log is dumped)
+%% does it go to `trans_log_writes`. One of them alone says nothing; that a dump may move them
+%% without a commit costs no more than another attempt. What is counted before and visible after the activation is a commit in flight, which
 %% rabbit_hot_backup_checkpoints waits for. (Not for a dirty operation: one that did not get on from
 %% the count to the table for as long as all this takes would escape.)
 commits() ->

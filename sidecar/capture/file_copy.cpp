@@ -128,7 +128,6 @@ private:
         if (same != nullptr && same->digest == checksum(bytes)) {
             return *same;
         }
-        context_.stored_bytes += bytes.size();
         return context_.store(bytes);
     }
 

@@ -53,7 +53,6 @@ struct CopyContext {
     std::size_t block_size = 0;
     std::atomic<bool> ended{false};  // nobody wants what is being read any more
     std::atomic<std::uint64_t> read_bytes{0};
-    std::atomic<std::uint64_t> stored_bytes{0};
 };
 
 // Stores what is to be read of a file, but for blocks that are the same in the earlier copy.

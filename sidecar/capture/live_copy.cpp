@@ -143,15 +143,12 @@ public:
 
     Cut cut(Clock::time_point deadline) {
         expect(State::copying);
-        const auto started = Clock::now();
         arena_.reset();
         Cut cut = capture(tree_, single_files_, arena_,
                           {options_.memory_budget, options_.file_budget, deadline}, captured_);
         if (cut.outcome == Cut::Outcome::captured) {
             state_ = State::captured;
         }
-        cut.duration =
-            std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - started);
         return cut;
     }
 
@@ -200,7 +197,6 @@ public:
     }
 
     std::uint64_t unwatched_directories() const { return tree_.unwatched_directories(); }
-    std::uint64_t stored_bytes() const { return context_.stored_bytes; }
 
 private:
     using NextJob = std::function<std::optional<Readers::Job>()>;
@@ -384,10 +380,6 @@ std::vector<FileEntry> LiveCopy::take_entries() {
 
 std::uint64_t LiveCopy::unwatched_directories() const {
     return implementation_->unwatched_directories();
-}
-
-std::uint64_t LiveCopy::stored_bytes() const {
-    return implementation_->stored_bytes();
 }
 
 }  // namespace hot_backup

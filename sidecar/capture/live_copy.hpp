@@ -101,7 +101,6 @@ struct Cut {
     std::uint64_t files = 0;
     std::uint64_t memory_bytes = 0;
     std::uint64_t tail_bytes = 0;
-    std::chrono::microseconds duration{};
 };
 
 class LiveCopy {
@@ -145,10 +144,8 @@ public:
     // after finish().
     std::vector<FileEntry> take_entries();
 
-    // How many directories the kernel gives no watch for; and bytes stored by all passes and the
-    // cut together.
+    // How many directories the kernel gives no watch for.
     std::uint64_t unwatched_directories() const;
-    std::uint64_t stored_bytes() const;
 
 private:
     class Implementation;

@@ -22,12 +22,6 @@ namespace {
 
 const std::string directory = "/repository";
 
-Behaviour well_behaved() {
-    Behaviour behaviour;
-    behaviour.payloads = small_snapshot();
-    return behaviour;
-}
-
 BackupResult back_up_with(Behaviour behaviour, FileSystem& files,
                           const std::shared_ptr<Record>& record,
                           const std::function<void()>& interrupt = {}) {

@@ -146,6 +146,12 @@ std::vector<std::string> small_snapshot() {
             payload_of({tuple({atom("rabbit_vhost"), binary("gone")})}), payload_of({user})};
 }
 
+Behaviour well_behaved() {
+    Behaviour behaviour;
+    behaviour.payloads = small_snapshot();
+    return behaviour;
+}
+
 PluginDouble::PluginDouble(Behaviour behaviour, std::shared_ptr<Record> record)
     : behaviour_(std::move(behaviour)), record_(std::move(record)) {}
 

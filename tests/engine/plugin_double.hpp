@@ -58,6 +58,9 @@ std::string payload_of(const std::vector<erlang::Term>& items);
 // A snapshot of a node with two vhosts, a user and a policy, in several payloads.
 std::vector<std::string> small_snapshot();
 
+// Of a plugin that does what it should, with small_snapshot().
+Behaviour well_behaved();
+
 // What the double's node has in its directory, by its path there.
 const std::map<std::string, std::string>& sample_files();
 // The directory with them; it lives as long as the program, and nobody writes to it.

@@ -67,11 +67,6 @@ Result create_after(const std::string& script, const Broker& broker,
     return run("unshare", arguments, {environment}, 2min);
 }
 
-void serves(ServiceWatch& service) {
-    const unsigned rounds = service.rounds();
-    wait_for("service", 30s, [&] { return service.rounds() > rounds + 5; });
-}
-
 }  // namespace
 
 TEST_CASE("a program killed while it copies leaves nothing") {
@@ -82,7 +77,7 @@ TEST_CASE("a program killed while it copies leaves nothing") {
     SlowCreate create(broker, repository);
     create.signal(SIGKILL);
     create.wait();
-    serves(service);
+    service.wait_until_it_serves();
     wait_until_idle(broker);
     CHECK(listed(repository).empty());
     check_next_backup(broker, repository);
@@ -96,7 +91,7 @@ TEST_CASE("a program that stands still while it copies holds up nobody, and can 
     ServiceWatch service(broker);
     SlowCreate create(broker, repository);
     create.signal(SIGSTOP);
-    serves(service);
+    service.wait_until_it_serves();
     CHECK_FALSE(has_checkpoint(broker));
     create.signal(SIGCONT);
     const auto& result = create.wait(2min);
@@ -133,7 +128,7 @@ TEST_CASE("a disk that is full while files are copied fails the backup and nothi
     const auto result =
         create_after("mount -t tmpfs -o size=20m none \"$REPOSITORY\"", broker, repository);
     CHECK_THAT(check_one_error(result, 1), Catch::Contains("space"));
-    serves(service);
+    service.wait_until_it_serves();
     wait_until_idle(broker);
     check_next_backup(broker, repository);
     service.finish();
@@ -174,7 +169,7 @@ TEST_CASE("too few descriptors are one clear error, or enough") {
             create_after("ulimit -n " + std::to_string(descriptors), broker, repository);
         INFO(result.output << result.error_output);
         CHECK((result.exit_code == 0 || result.exit_code == 1 || result.exit_code == 12));
-        serves(service);
+        service.wait_until_it_serves();
         wait_until_idle(broker);
         check_listed_is_whole(repository);
     }

@@ -2,6 +2,7 @@
 
 #include "erlang_port/error.hpp"
 #include "tests/harness/amqp_client.hpp"
+#include "tests/harness/wait.hpp"
 
 #include <algorithm>
 
@@ -34,6 +35,11 @@ void ServiceWatch::serve(std::stop_token stop, std::uint16_t port) {
     } catch (const std::exception& error) {
         failure_ = error.what();
     }
+}
+
+void ServiceWatch::wait_until_it_serves() const {
+    const unsigned before = rounds_;
+    harness::wait_for("service", 30s, [&] { return rounds_ > before + 5; });
 }
 
 std::chrono::milliseconds ServiceWatch::finish() {

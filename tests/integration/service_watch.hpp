@@ -16,6 +16,8 @@ class ServiceWatch {
 public:
     explicit ServiceWatch(const harness::Broker& broker);
 
+    // Waits until some more rounds are done. Throws Error when that takes half a minute.
+    void wait_until_it_serves() const;
     // Returns the longest round. Throws Error when a round failed or none was made.
     std::chrono::milliseconds finish();
     // Rounds so far.

@@ -70,8 +70,7 @@ TEST_CASE("a C node that fails within the stop does not keep the node") {
             return !engine.running() ||
                    (name == "stop" && !has_checkpoint(broker) && !history(broker).empty());
         });
-        const unsigned rounds = service.rounds();
-        wait_for("service", 30s, [&] { return service.rounds() > rounds + 5; });
+        service.wait_until_it_serves();
         CHECK(pauses.longest() < longest_hold + leeway);
         if (name == "stop") {
             engine.signal(SIGKILL);
@@ -106,8 +105,7 @@ TEST_CASE("a port program that fails within the stop does not keep the node") {
         soon.reset();
         CHECK(job.state == "failed");
         INFO(job.error_message);
-        const unsigned rounds = service.rounds();
-        wait_for("service", 30s, [&] { return service.rounds() > rounds + 5; });
+        service.wait_until_it_serves();
         CHECK(pauses.longest() < longest_hold + leeway);
         wait_until_idle(broker);
         check_still_exact(broker);
