@@ -125,16 +125,16 @@ hold_still(Number, MaxPause, Unchanged, Carrier) ->
     true = erlang:garbage_collect(),
     Priority = process_flag(priority, max),
     Started = now_us(),
-    {Outcome, Instant, Held, Ended, Arrived} =
+    {{Outcome, Instant, Held, Ended, Arrived}, Unblocked} =
         case block(Started + MaxPause) of
             {ok, Blocker} ->
                 %% Should this fail, the blocker ends with us.
                 Ending = held(Started + MaxPause, {Number, Stopped}, Unchanged, Carrier),
                 unblock(Blocker, Ending);
             {error, Reason} ->
-                {Reason, os:system_time(microsecond), now_us(), now_us(), []}
+                Now = now_us(),
+                {{Reason, os:system_time(microsecond), Now, Now, []}, Now}
         end,
-    Unblocked = now_us(),
     _ = process_flag(priority, Priority),
     {#{outcome => Outcome, instant => Instant, acquisition_us => Held - Started,
        hold_us => Ended - Held, pause_us => Unblocked - Started},
@@ -172,7 +172,8 @@ blocker(Holder) ->
             Holder ! {blocked, self()},
             receive {unblock, Holder} -> ok end,
             _ = erlang:system_flag(multi_scheduling, unblock),
-            Holder ! {unblocked, self()},
+            %% Here the node goes on. When the holder gets its turn is no part of the pause.
+            Holder ! {unblocked, self(), now_us()},
             ok
     catch
         error:badarg ->
@@ -180,16 +181,16 @@ blocker(Holder) ->
             ok
     end.
 
--spec unblock({pid(), reference()}, ending()) -> ending().
+-spec unblock({pid(), reference()}, ending()) -> {ending(), Unblocked :: integer()}.
 %% A blocker that did not live to be told had let go before.
 unblock({Blocker, Monitor}, {Outcome, Instant, Held, Ended, Arrived}) ->
     Blocker ! {unblock, self()},
     receive
-        {unblocked, Blocker} ->
+        {unblocked, Blocker, Unblocked} ->
             gone(Blocker, Monitor),
-            {Outcome, Instant, Held, Ended, Arrived};
+            {{Outcome, Instant, Held, Ended, Arrived}, Unblocked};
         {'DOWN', Monitor, process, Blocker, _} ->
-            {refused, Instant, Held, Ended, Arrived}
+            {{refused, Instant, Held, Ended, Arrived}, now_us()}
     end.
 
 -spec held(Deadline :: integer(), {pos_integer(), rabbit_hot_backup_carrier:prepared()},

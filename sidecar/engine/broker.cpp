@@ -1,6 +1,7 @@
 #include "sidecar/engine/broker.hpp"
 
 #include "erlang_port/external_term.hpp"
+#include "sidecar/engine/fields.hpp"
 #include "sidecar/engine/version.hpp"
 
 #include <unistd.h>
@@ -18,114 +19,15 @@ using namespace std::chrono_literals;
 // upon.
 constexpr auto quick = 15s;
 constexpr auto thorough = 60s;
-// The end of the year 9999, the last that a repository can write down.
-constexpr auto latest_time = std::chrono::microseconds(253'402'300'799'999'999);
 // How long a stream may stand still before the backup gives up.
 constexpr auto stall = 60s;
-
-[[noreturn]] void unexpected(std::string_view what, std::string_view key) {
-    throw Error(ErrorCode::failed,
-                "the plugin's " + std::string(what) + " lacks a valid `" + std::string(key) + "`",
-                "Check that the plugin and this program come from the same release.");
-}
-
-Map make_map(std::vector<std::pair<std::string_view, Term>> pairs) {
-    return std::get<Map>(erlang::map(std::move(pairs)).value());
-}
-
-// Reads typed values out of one map of the plugin; `what` names it in errors.
-class Fields {
-public:
-    Fields(std::string_view what, const Map& map) : what_(what), map_(map) {}
-
-    std::string text(std::string_view key) const {
-        const auto* found = map_.find(key);
-        const auto* bytes = found ? found->as<erlang::Binary>() : nullptr;
-        if (!bytes) {
-            unexpected(what_, key);
-        }
-        return bytes->bytes;
-    }
-
-    std::string atom(std::string_view key) const {
-        const auto* found = map_.find(key);
-        const auto* name = found ? found->as<erlang::Atom>() : nullptr;
-        if (!name) {
-            unexpected(what_, key);
-        }
-        return name->name;
-    }
-
-    std::int64_t integer(std::string_view key) const {
-        const auto* found = map_.find(key);
-        const auto* number = found ? found->as<std::int64_t>() : nullptr;
-        if (!number || *number < 0) {
-            unexpected(what_, key);
-        }
-        return *number;
-    }
-
-    // Unix time in microseconds.
-    Timestamp time(std::string_view key) const {
-        const auto microseconds = integer(key);
-        if (microseconds > latest_time.count()) {
-            unexpected(what_, key);
-        }
-        return Timestamp{std::chrono::microseconds{microseconds}};
-    }
-
-    std::uint64_t count(std::string_view key) const {
-        return static_cast<std::uint64_t>(integer(key));
-    }
-
-    std::optional<std::uint64_t> optional_count(std::string_view key) const {
-        return find(key) ? std::optional(count(key)) : std::nullopt;
-    }
-
-    const std::vector<Term>& list(std::string_view key) const {
-        const auto* found = map_.find(key);
-        const auto* items = found ? found->as<erlang::List>() : nullptr;
-        if (!items || !items->proper()) {
-            unexpected(what_, key);
-        }
-        return items->elements;
-    }
-
-    Fields object(std::string_view key) const {
-        const auto* found = map_.find(key);
-        const auto* map = found ? found->as<Map>() : nullptr;
-        if (!map) {
-            unexpected(what_, key);
-        }
-        return {what_, *map};
-    }
-
-    // The maps of a list, each as Fields.
-    std::vector<Fields> maps(std::string_view key) const {
-        std::vector<Fields> fields;
-        for (const auto& item : list(key)) {
-            const auto* map = item.as<Map>();
-            if (!map) {
-                unexpected(what_, key);
-            }
-            fields.emplace_back(what_, *map);
-        }
-        return fields;
-    }
-
-    const Term* find(std::string_view key) const noexcept { return map_.find(key); }
-
-private:
-    std::string_view what_;
-    const Map& map_;
-};
 
 // When a configuration file was changed; 1970 for a file whose time a repository cannot write down.
 Timestamp file_time(const Fields& fields) {
     const auto* found = fields.find("mtime");
     const auto* seconds = found ? found->as<std::int64_t>() : nullptr;
     if (!seconds) {
-        unexpected("configuration file", "mtime");
+        Fields::throw_unexpected("configuration file", "mtime");
     }
     constexpr auto latest = std::chrono::duration_cast<std::chrono::seconds>(latest_time).count();
     return *seconds < 0 || *seconds > latest ? Timestamp{}
@@ -160,7 +62,7 @@ Stop::Outcome stop_outcome(const Fields& fields) {
     if (outcome == "refused") {
         return Stop::Outcome::refused;
     }
-    unexpected("answer to stop", "outcome");
+    Fields::throw_unexpected("answer to stop", "outcome");
 }
 
 QueueStatistics queue_statistics(const Fields& fields) {
@@ -309,7 +211,7 @@ Checkpoint Broker::begin_checkpoint(bool lock) {
     for (const auto& table : fields.list("tables")) {
         const auto* name = table.as<erlang::Binary>();
         if (!name) {
-            unexpected("answer to checkpoint_begin", "tables");
+            Fields::throw_unexpected("answer to checkpoint_begin", "tables");
         }
         checkpoint.tables.push_back(name->bytes);
     }
@@ -373,7 +275,7 @@ void Broker::stream_statistics(const std::function<void(const QueueStatistics&)>
             const auto term = erlang::decode_item(*item);
             const auto* map = term.as<Map>();
             if (!map) {
-                unexpected("statistics", "queues");
+                Fields::throw_unexpected("statistics", "queues");
             }
             consume(queue_statistics(Fields("statistics", *map)));
         }

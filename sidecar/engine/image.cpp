@@ -1,5 +1,7 @@
 #include "sidecar/engine/image.hpp"
 
+#include "sidecar/engine/prompt_wakeup.hpp"
+
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -162,6 +164,7 @@ private:
         cut_ = Cut{};
         cut_.outcome = Cut::Outcome::late;
         committed_ = false;
+        const PromptWakeup prompt;
         return broker_.stop(max_pause_, [this] {
             cut_ = copy_.cut(LiveCopy::Clock::now() + max_pause_);
             committed_ = has_changed(image_.checkpoint.log);

@@ -4,7 +4,10 @@
 #include "tests/capture/image.hpp"
 #include "tests/harness/temp_dir.hpp"
 
+#include "erlang_port/error.hpp"
 #include "sidecar/capture/live_copy.hpp"
+
+#include <catch2/catch.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -12,6 +15,7 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace capture_test {
 
@@ -98,5 +102,24 @@ private:
     MemoryStore store_;
     hot_backup::LiveCopy copy_;
 };
+
+// The message and the hint.
+template <class Action>
+std::pair<std::string, std::string> error_of(Action action) {
+    try {
+        action();
+    } catch (const hot_backup::Error& error) {
+        return {error.what(), error.hint()};
+    }
+    return {};
+}
+
+// Whatever is refused is named, and there is something to do about it.
+template <class Action>
+void check_refused(const std::string& named, Action action) {
+    const auto [message, hint] = error_of(action);
+    CHECK_THAT(message, Catch::Contains(named));
+    CHECK(hint.ends_with("."));
+}
 
 }  // namespace capture_test
