@@ -84,6 +84,22 @@ TEST_CASE("a program killed while it copies leaves nothing") {
     service.finish();
 }
 
+TEST_CASE("a plugin that is disabled while files are copied ends the backup and is gone") {
+    Broker& broker = filled_broker();
+    const TempDir files;
+    const auto repository = files / "repository";
+    ServiceWatch service(broker);
+    SlowCreate create(broker, repository);
+    enable_only(broker, "");
+    check_leftovers(broker);
+    check_one_error(create.wait(), 1);
+    CHECK(listed(repository).empty());
+    service.wait_until_it_serves();
+    enable_only(broker, "rabbitmq_hot_backup");
+    check_next_backup(broker, repository);
+    service.finish();
+}
+
 TEST_CASE("a program that stands still while it copies holds up nobody, and can go on") {
     Broker& broker = filled_broker();
     const TempDir files;

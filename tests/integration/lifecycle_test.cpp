@@ -12,22 +12,6 @@ using namespace harness;
 using namespace integration;
 using namespace std::chrono_literals;
 
-namespace {
-
-void check_leftovers(const Broker& broker) {
-    CHECK(erlang::to_string(probe(broker, "leftovers"), 4000) == "[]");
-    CHECK(broker.port_programs().empty());
-}
-
-// What rabbitmq-plugins does on a running node, without the seconds that it takes to start.
-void enable_only(const Broker& broker, const std::string& plugins) {
-    const auto file = broker.directory() / "enabled_plugins";
-    write_file(file, "[" + plugins + "].\n");
-    broker.eval("{ok, _, _} = rabbit_plugins:ensure(\"" + file.string() + "\").");
-}
-
-}  // namespace
-
 TEST_CASE("the plugin comes and goes on a running node") {
     Broker broker;
     add_ballast(broker);

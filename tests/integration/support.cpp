@@ -249,4 +249,15 @@ void RunningCreate::stop_in_stream() {
     REQUIRE(output().find("\"phase\":\"publishing\"") == std::string::npos);
 }
 
+void enable_only(const Broker& broker, const std::string& plugins) {
+    const auto file = broker.directory() / "enabled_plugins";
+    write_file(file, "[" + plugins + "].\n");
+    broker.eval("{ok, _, _} = rabbit_plugins:ensure(\"" + file.string() + "\").");
+}
+
+void check_leftovers(const Broker& broker) {
+    CHECK(erlang::to_string(probe(broker, "leftovers"), 4000) == "[]");
+    CHECK(broker.port_programs().empty());
+}
+
 }  // namespace integration

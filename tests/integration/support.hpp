@@ -106,4 +106,10 @@ public:
     void stop_in_stream();
 };
 
+// What rabbitmq-plugins does on a running node, without the seconds that it takes to start: no
+// other plugins than these, separated by commas, are enabled afterwards.
+void enable_only(const harness::Broker& broker, const std::string& plugins);
+// Nothing of the plugin is in the node any more.
+void check_leftovers(const harness::Broker& broker);
+
 }  // namespace integration
