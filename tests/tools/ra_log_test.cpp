@@ -149,6 +149,14 @@ TEST_CASE("a snapshot stands for the entries before it") {
     CHECK(first_problem(logs) == "the log of UID1 lacks entries 0 to 7");
 }
 
+TEST_CASE("a segment that was only just made is none yet, unless it is followed by others") {
+    const Logs logs;
+    write_file(logs.segment_file(3), "");
+    CHECK(problems_of(logs).empty());
+    write_file(logs.segment_file(1), "");
+    CHECK_THAT(first_problem(logs), Catch::Contains(logs.segment_file(1).string() + " ends"));
+}
+
 TEST_CASE("a hole in a log is found") {
     const Logs logs;
     SECTION("at its beginning") {
