@@ -11,6 +11,12 @@
 
 namespace erlang {
 
+// Where a node listens for others.
+struct Endpoint {
+    in_addr address{};
+    std::uint16_t port = 0;
+};
+
 // The host's IPv4 address (libei knows no other). Throws Error (unreachable) when there is none.
 in_addr resolve_host(const std::string& host);
 

@@ -1,6 +1,5 @@
 #include "erlang_port/node_connection.hpp"
 
-#include "erlang_port/epmd.hpp"
 #include "erlang_port/error.hpp"
 #include "erlang_port/external_term.hpp"
 
@@ -72,6 +71,15 @@ OwnName own_name(bool long_names) {
     return {"hot_backup_" + number, host.substr(0, EI_MAXHOSTNAMELEN)};
 }
 
+Endpoint endpoint_of(const NodeOptions& options, const std::string& alive, const std::string& host,
+                     Clock::time_point deadline) {
+    if (options.loopback_port) {
+        return {{htonl(INADDR_LOOPBACK)}, *options.loopback_port};
+    }
+    const auto address = resolve_host(host);
+    return {address, epmd_port_of(alive, host, address, deadline, options.interrupt)};
+}
+
 Term own_pid(ei_cnode& self) {
     std::array<char, 1024> bytes{};
     int length = 0;
@@ -123,18 +131,16 @@ NodeConnection::NodeConnection(const NodeOptions& options) : interrupt_(options.
                     "A node's name looks like rabbit@broker-1.");
     }
     node_ = alive + "@" + host;
-    connect(options, alive, host);
+    const auto deadline = Clock::now() + options.timeout;
+    connect(options, options.long_names || host.find('.') != std::string::npos,
+            endpoint_of(options, alive, host, deadline), deadline);
     frames_.emplace(socket_.fd, socket_.fd, "the node " + node_, frame_cap);
 }
 
-void NodeConnection::connect(const NodeOptions& options, const std::string& alive,
-                             const std::string& host) {
-    const auto deadline = Clock::now() + options.timeout;
-    auto address = resolve_host(host);
-    const auto port = epmd_port_of(alive, host, address, deadline, interrupt_);
-
+void NodeConnection::connect(const NodeOptions& options, bool long_names, Endpoint endpoint,
+                             Clock::time_point deadline) {
     static const int initialised = ei_init();
-    const auto own = own_name(options.long_names || host.find('.') != std::string::npos);
+    const auto own = own_name(long_names);
     // The creation tells our pids from those of an earlier connection of the same name.
     const auto creation = std::random_device{}() | 1U;
     ei_cnode self{};
@@ -150,7 +156,7 @@ void NodeConnection::connect(const NodeOptions& options, const std::string& aliv
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     errno = 0;
-    socket_.fd = ei_xconnect_host_port_tmo(&self, &address, port,
+    socket_.fd = ei_xconnect_host_port_tmo(&self, &endpoint.address, endpoint.port,
                                            static_cast<unsigned>(std::max<long>(left, 1)));
     const int ei_error = erl_errno;
     const int system_error = errno;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "erlang_port/channel.hpp"
+#include "erlang_port/epmd.hpp"
 #include "erlang_port/frame.hpp"
 
 #include <chrono>
@@ -25,6 +26,8 @@ struct NodeOptions {
     std::string node;  // `rabbit@broker-1`; without @ a node of this host
     std::string cookie;
     bool long_names = false;  // the cluster's nodes have host names with dots
+    // Where the node listens for other nodes on 127.0.0.1. None: its host's name and epmd tell.
+    std::optional<std::uint16_t> loopback_port = {};
     // To connect, and for each step after it. How long a name server may take is not bounded by it.
     std::chrono::milliseconds timeout{10'000};
     // Called often while connecting and while waiting for answers of rpc() and call(), as long as
@@ -65,7 +68,8 @@ private:
         ~Socket();
     };
 
-    void connect(const NodeOptions& options, const std::string& alive, const std::string& host);
+    void connect(const NodeOptions& options, bool long_names, Endpoint endpoint,
+                 Clock::time_point deadline);
     void send_control(const Term& control, const Term& message, Clock::time_point deadline);
     std::optional<Channel::Received> read_frame(std::string_view frame);
     Channel::Received receive_from_node(Clock::time_point deadline);

@@ -7,7 +7,7 @@ set -eu
 packages="g++ cmake ninja-build
     erlang-dev erlang-eunit erlang-tools erlang-dialyzer rabbitmq-server
     libboost-dev libboost-filesystem-dev nlohmann-json3-dev libxxhash-dev libcli11-dev
-    catch2 librabbitmq-dev"
+    catch2 librabbitmq-dev xxhash"
 
 if ! command -v dpkg-query > /dev/null; then
     echo "packages.sh: this is not Debian; install what these are called here: $packages" >&2

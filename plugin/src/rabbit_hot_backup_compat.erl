@@ -1,17 +1,20 @@
 %% What differs between releases of RabbitMQ, one function for each question.
 %%
-%% Nothing else in the plugin calls a function of RabbitMQ. The functions called here exist
-%% from 3.8 to 4.3 unless a comment says otherwise.
+%% But for rabbit_hot_backup_delivery_compat, which knows how messages get into queues, and
+%% rabbit_hot_backup_queue_compat, which asks queues what they hold, nothing else in the plugin calls
+%% a function of RabbitMQ. The functions called here exist from 3.8 to 4.3 unless a comment says
+%% otherwise.
 -module(rabbit_hot_backup_compat).
 
 -include_lib("kernel/include/logger.hrl").
 
--export([log/3]).
+-export([log/3, has/3]).
 -export([rabbitmq_version/0, cluster_name/0, data_dir/0, plugins/0, plugin_version/0]).
 -export([disk_free_limit/0]).
 -export([metadata_store/0, khepri_export/2]).
 -export([configuration_files/0, directories/0, node_files/0, path/1]).
--export([ra_directories/0, stream_offsets/0]).
+-export([ra_directories/0, stream_offsets/0, stream_replicas/0]).
+-export([import_definitions/1]).
 
 -export_type([configuration_file/0, place/0, queue/0]).
 
@@ -117,9 +120,15 @@ ra_directories() ->
     [{Table, File} || {Table, File} <- Tables, ets:info(Table, size) =/= undefined].
 
 -spec stream_offsets() -> #{queue() => {First :: non_neg_integer(), Last :: non_neg_integer()}}.
-%% Of the streams that have a replica on this node and something in it. Their counters are named
-%% after the queue from RabbitMQ 3.9.
+%% Of the streams that have a replica on this node and something in it.
 stream_offsets() ->
+    maps:filter(fun(_, {First, Last}) -> First >= 0 andalso Last >= First end, stream_replicas()).
+
+-spec stream_replicas() -> #{queue() => {First :: integer(), Last :: integer()}}.
+%% The streams that have a replica running on this node, and its offsets: the first is greater than
+%% the last, or one of them negative, where nothing is in it. Their counters are named after the
+%% queue from RabbitMQ 3.9.
+stream_replicas() ->
     Counters = case has(osiris_counters, overview, 0) of
                    true -> osiris_counters:overview();
                    false -> #{}
@@ -127,8 +136,7 @@ stream_offsets() ->
     maps:from_list([{{VHost, Name}, {First, Last}}
                     || {{Role, {resource, VHost, queue, Name}},
                         #{first_offset := First, offset := Last}} <- maps:to_list(Counters),
-                       Role =:= osiris_writer orelse Role =:= osiris_replica,
-                       First >= 0, Last >= First]).
+                       Role =:= osiris_writer orelse Role =:= osiris_replica]).
 
 -spec path(file:filename_all()) -> binary().
 %% As UTF-8. The bytes of a name that the VM could not read as text are kept as they are.
@@ -202,7 +210,17 @@ is_main(_, _) ->
 fragment(File) ->
     <<"conf.d/", (path(filename:basename(File)))/binary>>.
 
+-spec import_definitions(Json :: binary()) -> ok | {error, term()}.
+%% Leaves vhosts, exchanges, queues and bindings alone that exist. It overwrites users, policies and
+%% parameters.
+import_definitions(Json) ->
+    case rabbit_definitions:import_raw(Json) of
+        {error, Reason} -> {error, Reason};
+        _ -> ok
+    end.
+
 -spec has(module(), atom(), arity()) -> boolean().
+%% Whether this release has the function.
 has(Module, Function, Arity) ->
     case code:ensure_loaded(Module) of
         {module, Module} -> erlang:function_exported(Module, Function, Arity);

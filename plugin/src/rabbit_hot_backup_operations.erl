@@ -18,7 +18,9 @@
                        rabbit_hot_backup_table_locks:locks()}
                     | khepri.
 
--type source() :: {checkpoint, rabbit_hot_backup_metadata:checkpoint()} | statistics.
+-type source() :: {checkpoint, rabbit_hot_backup_metadata:checkpoint()}
+                | statistics
+                | {inventory, Timeout :: pos_integer()}.
 %% What can be streamed.
 
 -type answer() :: {ok, Result :: rabbit_hot_backup_protocol:details(), changes()}
@@ -35,6 +37,10 @@
 
 %% The longest hold, in microseconds, whatever is asked for: clients would take the node for dead.
 -define(LONGEST_PAUSE, 10 * 1000 * 1000).
+
+%% The longest time that a queue gets to say what it holds, in milliseconds: the stream must not
+%% stand still for so long that it is given up.
+-define(LONGEST_INQUIRY, 10 * 1000).
 
 -spec plan(atom() | {unknown, binary()}, rabbit_hot_backup_protocol:details(), context()) ->
           plan().
@@ -82,15 +88,26 @@ plan(checkpoint_stream, #{stream := Stream}, #{checkpoint := Checkpoint})
     end;
 plan(statistics_stream, #{stream := Stream}, _) when is_integer(Stream), Stream >= 0 ->
     {stream, Stream, statistics};
+plan(inventory_stream, #{stream := Stream, timeout := Timeout}, _)
+  when is_integer(Stream), Stream >= 0, is_integer(Timeout), Timeout > 0 ->
+    {stream, Stream, {inventory, min(Timeout, ?LONGEST_INQUIRY)}};
 plan(checkpoint_end, _, #{session := Session, checkpoint := Checkpoint}) ->
     {end_checkpoint, fun() ->
                              ok = release_locks(Checkpoint),
                              ok = rabbit_hot_backup_checkpoints:deactivate(Session),
                              {ok, #{}, #{checkpoint => undefined}}
                      end};
+plan(import_definitions, #{json := Json}, _) when is_binary(Json) ->
+    {later, fun() -> import_definitions(Json) end};
+plan(Operation, Arguments, #{session := Session})
+  when Operation =:= deliver_begin; Operation =:= deliver_part; Operation =:= deliver;
+       Operation =:= deliver_end ->
+    plan_delivery(Operation, Arguments, Session);
 plan(Operation, _, _)
   when Operation =:= job_begin; Operation =:= job_end; Operation =:= stop;
-       Operation =:= checkpoint_stream; Operation =:= statistics_stream ->
+       Operation =:= checkpoint_stream; Operation =:= statistics_stream;
+       Operation =:= inventory_stream;
+       Operation =:= import_definitions ->
     bad_arguments(Operation);
 plan({unknown, Name}, _, _) ->
     unsupported(Name);
@@ -123,6 +140,72 @@ outcome(#{outcome := Outcome, error := #{message := Message} = Error} = Argument
     {ok, (maps:with([bytes], Arguments))#{error => Known}};
 outcome(_) ->
     error.
+
+%% ------------------------------------------------------------------
+%% Restoring
+
+-spec import_definitions(binary()) -> answer().
+import_definitions(Json) ->
+    case rabbit_hot_backup_compat:import_definitions(Json) of
+        ok ->
+            {ok, #{}, #{}};
+        {error, Reason} ->
+            {error, rabbit_hot_backup_protocol:error(
+                      failed, "definitions could not be declared: ~ts", [reason(Reason)],
+                      "See the log of the node.")}
+    end.
+
+-spec reason(term()) -> iodata().
+reason(Reason) when is_binary(Reason) -> Reason;
+reason(Reason) -> io_lib:format("~tp", [Reason]).
+
+-spec plan_delivery(atom(), rabbit_hot_backup_protocol:details(), Session :: pid()) -> plan().
+plan_delivery(Operation, Arguments, Session) ->
+    case {Operation, key(Arguments), Arguments} of
+        {deliver_begin, {ok, Key}, #{position := Position}}
+          when is_integer(Position), Position >= 0 ->
+            {later, fun() ->
+                            delivered(rabbit_hot_backup_delivery:open(Key, Session, Position))
+                    end};
+        {deliver_part, {ok, Key}, #{position := Position, body := Body}} when is_binary(Body) ->
+            {later, fun() ->
+                            delivered(rabbit_hot_backup_delivery:append_part(
+                                        Key, Session, Position, Body))
+                    end};
+        {deliver, {ok, Key}, #{position := Position, messages := Messages}} ->
+            case is_list(Messages) andalso lists:all(fun is_message/1, Messages) of
+                true ->
+                    {later, fun() ->
+                                    delivered(rabbit_hot_backup_delivery:deliver(
+                                                Key, Session, Position, Messages))
+                            end};
+                false ->
+                    bad_arguments(Operation)
+            end;
+        {deliver_end, {ok, Key}, _} ->
+            {later, fun() -> delivered(rabbit_hot_backup_delivery:close(Key, Session)) end};
+        _ ->
+            bad_arguments(Operation)
+    end.
+
+-spec key(rabbit_hot_backup_protocol:details()) -> {ok, rabbit_hot_backup_delivery:key()} | error.
+key(#{transfer := Transfer, vhost := VHost, queue := Queue})
+  when is_binary(Transfer), is_binary(VHost), is_binary(Queue) ->
+    {ok, {Transfer, VHost, Queue}};
+key(_) ->
+    error.
+
+-spec is_message(term()) -> boolean().
+is_message({Exchange, RoutingKey, Properties, Body}) ->
+    is_binary(Exchange) andalso is_binary(RoutingKey) andalso is_binary(Properties)
+        andalso is_binary(Body);
+is_message(_) ->
+    false.
+
+-spec delivered(ok | {ok, map()} | {error, rabbit_hot_backup_protocol:error()}) -> answer().
+delivered(ok) -> {ok, #{}, #{}};
+delivered({ok, Result}) -> {ok, Result, #{}};
+delivered({error, Error}) -> {error, Error}.
 
 %% ------------------------------------------------------------------
 %% Checkpoints
@@ -245,7 +328,8 @@ run(Source, Session) ->
     HandOver = fun(What) -> hand_over(Source, {hand_over, Run, What}, Session) end,
     Read = case Source of
                {checkpoint, Checkpoint} -> rabbit_hot_backup_metadata:run(Checkpoint, HandOver);
-               statistics -> rabbit_hot_backup_statistics:run(HandOver)
+               statistics -> rabbit_hot_backup_statistics:run(HandOver);
+               {inventory, Timeout} -> rabbit_hot_backup_inventory:run(Timeout, HandOver)
            end,
     case Read of
         ok -> complete;

@@ -65,8 +65,8 @@ counted({Rows, Continuation}, Offsets, Sink) ->
 
 -spec item(tuple(), map()) -> map().
 item({VHost, Name, Ready, Unacknowledged}, Offsets) ->
-    Counts = [{Key, Count} || {Key, Count} <- [{ready, Ready}, {unacknowledged, Unacknowledged},
-                                               {bytes, bytes(VHost, Name)}],
+    Counts = [{Key, Count} || {Key, Count} <- [{ready, Ready}, {unacknowledged, Unacknowledged}
+                                               | details(VHost, Name)],
                               is_integer(Count), Count >= 0],
     maps:merge(maps:from_list(Counts), named({VHost, Name}, Offsets)).
 
@@ -82,12 +82,16 @@ named({VHost, Name} = Queue, Offsets) ->
         _ -> Named
     end.
 
--spec bytes(binary(), binary()) -> non_neg_integer() | unknown.
-%% Of the messages' bodies. A stream does not count them.
-bytes(VHost, Name) ->
+-spec details(binary(), binary()) -> [{atom(), term()}].
+%% The bytes of the messages' bodies, which a stream does not count; and how many messages survive a
+%% restart, which only a classic queue counts.
+details(VHost, Name) ->
     try ets:lookup(queue_metrics, {resource, VHost, queue, Name}) of
-        [{_, Properties, _}] -> proplists:get_value(message_bytes, Properties, unknown);
-        [] -> unknown
+        [{_, Properties, _}] ->
+            [{bytes, proplists:get_value(message_bytes, Properties, unknown)},
+             {persistent, proplists:get_value(messages_persistent, Properties, unknown)}];
+        [] ->
+            []
     catch
-        error:badarg -> unknown
+        error:badarg -> []
     end.

@@ -23,13 +23,15 @@ init([]) ->
     Flags = #{strategy => rest_for_one, intensity => 3, period => 60},
     Children = [worker(rabbit_hot_backup_jobs),
                 worker(rabbit_hot_backup_checkpoints),
-                #{id => rabbit_hot_backup_session_sup,
-                  start => {rabbit_hot_backup_session_sup, start_link, []},
-                  type => supervisor,
-                  shutdown => infinity},
+                supervisor(rabbit_hot_backup_delivery_sup),
+                supervisor(rabbit_hot_backup_session_sup),
                 worker(rabbit_hot_backup_port)],
     {ok, {Flags, Children}}.
 
 -spec worker(module()) -> supervisor:child_spec().
 worker(Module) ->
     #{id => Module, start => {Module, start_link, []}, shutdown => 15000}.
+
+-spec supervisor(module()) -> supervisor:child_spec().
+supervisor(Module) ->
+    #{id => Module, start => {Module, start_link, []}, type => supervisor, shutdown => infinity}.

@@ -40,6 +40,21 @@ std::string size_problem(const std::string& text) {
     return digits && text.size() <= most_digits ? "" : "\"" + text + "\" is not a size";
 }
 
+// What CLI11 has no words for.
+void check_restore(const Arguments& arguments) {
+    const auto& transfer = arguments.transfer;
+    if (arguments.target_dir.empty() && transfer.into.empty()) {
+        throw Error(ErrorCode::usage, "restore needs --target-dir or --into",
+                    "The first makes a node's directory, the second brings queues into a running "
+                    "node: see rabbitmq-hot-backup restore --help.");
+    }
+    if (!transfer.into.empty() && transfer.queues.empty() && transfer.vhosts.empty() &&
+        !arguments.all) {
+        throw Error(ErrorCode::usage, "restore --into needs to know which queues",
+                    "Name them with --queue VHOST/NAME, --vhost VHOST or --all.");
+    }
+}
+
 // Adds the subcommands and binds their options to `arguments`.
 class Parser {
 public:
@@ -58,6 +73,7 @@ public:
         add_show();
         add_verify();
         add_definitions();
+        add_restore();
         add("delete", "Delete backups. Never damages another one.", Arguments::Command::remove)
             ->add_option("ID", arguments_.backups, "Backups to delete.")
             ->required();
@@ -91,16 +107,28 @@ private:
             ->capture_default_str();
     }
 
+    void add_connection(CLI::App& subcommand) {
+        subcommand.add_flag("-l,--longnames", arguments_.long_names,
+                            "The node uses long (fully qualified) names.");
+        subcommand.add_option("--cookie-file", arguments_.cookie_file,
+                              "File with the Erlang cookie. Default: the environment's "
+                              "RABBITMQ_ERLANG_COOKIE, then ~/.erlang.cookie, then RabbitMQ's "
+                              "own.");
+    }
+
+    void add_rate_limit(CLI::App& subcommand, const std::string& description) {
+        subcommand.add_option("--rate-limit", arguments_.rate_limit, description)
+            ->type_name("BYTES")
+            ->transform(CLI::AsSizeValue(true))
+            ->check(size_problem);
+    }
+
     void add_create() {
         auto* create = add("create", "Back up a running node.", Arguments::Command::create);
         create
             ->add_option("-n,--node", arguments_.node, "The node (environment: RABBITMQ_NODENAME).")
             ->capture_default_str();
-        create->add_flag("-l,--longnames", arguments_.long_names,
-                         "The node uses long (fully qualified) names.");
-        create->add_option("--cookie-file", arguments_.cookie_file,
-                           "File with the Erlang cookie. Default: the environment's "
-                           "RABBITMQ_ERLANG_COOKIE, then ~/.erlang.cookie, then RabbitMQ's own.");
+        add_connection(*create);
         create
             ->add_option_function<unsigned>(
                 "--max-pause",
@@ -108,13 +136,9 @@ private:
                 "Milliseconds that the node may be held still. Default: as the node is configured.")
             ->type_name("MS")
             ->check(CLI::Range(1, 10000));
-        create
-            ->add_option("--rate-limit", arguments_.rate_limit,
-                         "Bytes a second to read at the most, such as 50MB or 1GiB; 0: no limit. "
-                         "Default: as the node is configured.")
-            ->type_name("BYTES")
-            ->transform(CLI::AsSizeValue(true))
-            ->check(size_problem);
+        add_rate_limit(*create,
+                       "Bytes a second to read at the most, such as 50MB or 1GiB; 0: no limit. "
+                       "Default: as the node is configured.");
     }
 
     void add_show() {
@@ -131,8 +155,43 @@ private:
         auto* verify = add("verify", "Read every byte of a backup again and check it.",
                            Arguments::Command::verify);
         add_backup(*verify);
-        verify->add_flag("--all", arguments_.all, "Every backup of the repository.")
-            ->excludes("ID");
+        auto* all = verify->add_flag("--all", arguments_.all, "Every backup of the repository.")
+                        ->excludes("ID");
+        auto* boot = verify
+                         ->add_flag("--boot", arguments_.boot,
+                                    "Restore it into a scratch directory, boot an isolated broker "
+                                    "from it and compare what that serves.")
+                         ->excludes(all);
+        for (auto* option : add_sandbox(*verify)) {
+            option->needs(boot);
+        }
+    }
+
+    // Of a command that boots a broker from a backup.
+    std::vector<CLI::Option*> add_sandbox(CLI::App& subcommand) {
+        auto& sandbox = arguments_.sandbox;
+        return {
+            subcommand
+                .add_option(
+                    "--rabbitmq-home", sandbox.rabbitmq_home,
+                    "The RabbitMQ server to boot: the directory with sbin and plugins. Default: "
+                    "the one installed here.")
+                ->type_name("DIR"),
+            subcommand
+                .add_option("--scratch", sandbox.scratch,
+                            "Where the scratch directory is made. Default: the environment's "
+                            "TMPDIR, else /var/tmp.")
+                ->type_name("DIR"),
+            subcommand.add_flag("--any-version", sandbox.any_version,
+                                "Boot a later version of RabbitMQ than the backup's, too."),
+            subcommand
+                .add_option_function<unsigned>(
+                    "--boot-timeout",
+                    [&sandbox](unsigned s) { sandbox.boot_timeout = std::chrono::seconds(s); },
+                    "Seconds that the broker may take to boot. Default: 600.")
+                ->type_name("S")
+                ->check(CLI::Range(1, 86400)),
+        };
     }
 
     void add_definitions() {
@@ -142,6 +201,71 @@ private:
         add_backup(*definitions);
         definitions->add_option("-o,--output", arguments_.output_file,
                                 "Write to this file instead of standard output.");
+    }
+
+    void add_restore() {
+        auto* restore = add("restore",
+                            "Make a node's directory again from a backup (--target-dir), or bring "
+                            "queues of it into a running node (--into).",
+                            Arguments::Command::restore);
+        add_backup(*restore);
+        restore
+            ->add_option(
+                "--target-dir", arguments_.target_dir,
+                "The data directory to make, such as /var/lib/rabbitmq/mnesia/rabbit@HOST.")
+            ->type_name("DIR");
+        restore->add_flag("--force", arguments_.force,
+                          "What is there already is moved aside, never deleted.");
+        restore->add_flag("--salvage", arguments_.salvage,
+                          "Leave out what is damaged, and list it.");
+        restore
+            ->add_option("--owner", arguments_.owner,
+                         "Whom the files shall belong to. Default, as root: the owner of what is "
+                         "replaced, or of the directory around it.")
+            ->type_name("USER[:GROUP]");
+        add_restore_into(*restore);
+    }
+
+    void add_restore_into(CLI::App& restore) {
+        auto& transfer = arguments_.transfer;
+        auto* into = restore.add_option("--into", transfer.into,
+                                        "The running node that gets queues and their messages.");
+        into->type_name("NODE")->excludes("--target-dir")->excludes("--force");
+        into->excludes("--salvage")->excludes("--owner");
+        const auto with_into = [&](CLI::Option* option) { option->needs(into); };
+        with_into(restore
+                      .add_option("--queue", transfer.queues,
+                                  "A queue, as VHOST/NAME (default vhost: //NAME) or a shell "
+                                  "pattern of that. May be repeated.")
+                      ->type_name("VHOST/NAME")
+                      ->expected(1)
+                      ->take_all());
+        with_into(
+            restore
+                .add_option("--vhost", transfer.vhosts, "All queues of a vhost. May be repeated.")
+                ->type_name("VHOST")
+                ->expected(1)
+                ->take_all());
+        with_into(restore.add_flag("--all", arguments_.all, "All queues of the backup."));
+        with_into(restore
+                      .add_option("--as", transfer.as,
+                                  "Another name for the one queue, which is bound to nothing.")
+                      ->type_name("NAME"));
+        with_into(restore.add_flag("--definitions-only", transfer.definitions_only,
+                                   "Declare what is missing; bring no messages."));
+        with_into(restore.add_flag("--dry-run", transfer.dry_run,
+                                   "Say what would be done, and change nothing."));
+        with_into(restore
+                      .add_option("--journal", transfer.journal,
+                                  "File that says how far the restore is, until it is complete: "
+                                  "with it the same command goes on where it was cut off. Default: "
+                                  "a file in the directory of --scratch.")
+                      ->type_name("FILE"));
+        add_rate_limit(restore,
+                       "With --into: bytes of messages a second at the most, such as 50MB; 0: no "
+                       "limit.");
+        add_connection(restore);
+        add_sandbox(restore);
     }
 
     Arguments& arguments_;
@@ -166,6 +290,9 @@ std::optional<Arguments> parse_arguments(int argc, const char* const* argv) {
         arguments.output_file.empty()) {
         throw Error(ErrorCode::usage, "definitions --json needs --output",
                     "Definitions on standard output are JSON already, one document.");
+    }
+    if (arguments.command == Arguments::Command::restore) {
+        check_restore(arguments);
     }
     return arguments;
 }

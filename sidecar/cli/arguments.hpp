@@ -9,14 +9,33 @@
 
 namespace hot_backup {
 
+// Of commands that boot a sandbox broker.
+struct SandboxArguments {
+    std::optional<std::string> rabbitmq_home;  // none: the one on this machine
+    std::optional<std::string> scratch;        // none: default_scratch_parent()
+    bool any_version = false;
+    std::chrono::seconds boot_timeout{600};
+};
+
+// Of `restore --into`.
+struct TransferArguments {
+    std::string into;  // the node; empty: --target-dir is asked for
+    std::vector<std::string> queues;
+    std::vector<std::string> vhosts;
+    std::optional<std::string> as;
+    bool definitions_only = false;
+    bool dry_run = false;
+    std::optional<std::string> journal;  // none: beside the scratch directory
+};
+
 struct Arguments {
-    enum class Command { create, list, show, verify, definitions, remove, port };
+    enum class Command { create, list, show, verify, definitions, restore, remove, port };
     Command command = Command::list;
 
     std::string repository;  // every command but port
     bool json = false;
 
-    // create
+    // create; but for the node and its pause also restore --into
     std::string node;
     bool long_names = false;
     std::optional<std::string> cookie_file;  // none: the usual places
@@ -24,13 +43,24 @@ struct Arguments {
     std::optional<std::chrono::milliseconds> max_pause;
     std::optional<std::uint64_t> rate_limit;  // bytes a second; 0: no limit
 
-    // show, verify, definitions: at most one; delete: one or more. `latest` or an unambiguous
-    // prefix will do.
+    // show, verify, definitions, restore: at most one; delete: one or more. `latest` or an
+    // unambiguous prefix will do.
     std::vector<std::string> backups;
-    bool all = false;                  // verify: backups; show: queues
+    bool all = false;                  // verify: backups; show, restore --into: queues
     bool files = false;                // show
     std::optional<std::string> vhost;  // show; none: all of them
     std::string output_file;           // definitions; empty: standard output
+
+    // verify; the sandbox also restore --into
+    bool boot = false;
+    SandboxArguments sandbox;
+
+    // restore
+    std::string target_dir;
+    bool force = false;
+    bool salvage = false;
+    std::optional<std::string> owner;
+    TransferArguments transfer;
 };
 
 // Reads the command line. Throws Error(usage). Returns nothing when --help or --version was asked

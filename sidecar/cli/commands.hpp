@@ -15,7 +15,11 @@ ExitCode create_command(const Arguments& arguments, Output& output);
 ExitCode list_command(const Arguments& arguments, Output& output);
 ExitCode show_command(const Arguments& arguments, Output& output);
 ExitCode verify_command(const Arguments& arguments, Output& output);
+// `verify --boot`.
+ExitCode drill_command(const Arguments& arguments, Output& output);
 ExitCode definitions_command(const Arguments& arguments, Output& output);
+ExitCode restore_command(const Arguments& arguments, Output& output);
+ExitCode restore_into_command(const Arguments& arguments, Output& output);
 ExitCode delete_command(const Arguments& arguments, Output& output);
 
 // What create, list and show say of a backup with --json.

@@ -22,6 +22,9 @@ ExitCode run(const Arguments& arguments, Output& output) {
             return verify_command(arguments, output);
         case Arguments::Command::definitions:
             return definitions_command(arguments, output);
+        case Arguments::Command::restore:
+            return arguments.transfer.into.empty() ? restore_command(arguments, output)
+                                                   : restore_into_command(arguments, output);
         case Arguments::Command::remove:
             return delete_command(arguments, output);
         case Arguments::Command::port:

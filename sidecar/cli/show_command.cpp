@@ -1,6 +1,6 @@
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/show_queues.hpp"
-#include "sidecar/cli/stored_statistics.hpp"
+#include "sidecar/engine/stored_statistics.hpp"
 #include "sidecar/engine/stored_snapshot.hpp"
 
 namespace hot_backup {

@@ -1,5 +1,5 @@
 #include "sidecar/cli/commands.hpp"
-#include "sidecar/cli/stored_statistics.hpp"
+#include "sidecar/engine/stored_statistics.hpp"
 #include "sidecar/definitions/snapshot_reader.hpp"
 #include "sidecar/engine/interrupt.hpp"
 #include "sidecar/engine/stored_snapshot.hpp"
@@ -120,6 +120,9 @@ std::size_t verify_all(const Repository& repository, const std::vector<std::stri
 }  // namespace
 
 ExitCode verify_command(const Arguments& arguments, Output& output) {
+    if (arguments.boot) {
+        return drill_command(arguments, output);
+    }
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
     std::size_t count = 1;
     std::size_t damaged = 0;

@@ -15,10 +15,11 @@ namespace {
 constexpr std::size_t longest_line = std::size_t{64} << 10;
 
 using Number = std::optional<std::uint64_t> QueueStatistics::*;
-constexpr std::array<std::pair<const char*, Number>, 5> numbers{{
+constexpr std::array<std::pair<const char*, Number>, 6> numbers{{
     {"ready", &QueueStatistics::ready},
     {"unacknowledged", &QueueStatistics::unacknowledged},
     {"bytes", &QueueStatistics::bytes},
+    {"persistent", &QueueStatistics::persistent},
     {"first_offset", &QueueStatistics::first_offset},
     {"last_offset", &QueueStatistics::last_offset},
 }};

@@ -72,6 +72,21 @@ QueueStatistics queue_statistics(const Fields& fields) {
     queue.ready = fields.optional_count("ready");
     queue.unacknowledged = fields.optional_count("unacknowledged");
     queue.bytes = fields.optional_count("bytes");
+    queue.persistent = fields.optional_count("persistent");
+    queue.first_offset = fields.optional_count("first_offset");
+    queue.last_offset = fields.optional_count("last_offset");
+    return queue;
+}
+
+ServedQueue served_queue(const Fields& fields) {
+    ServedQueue queue;
+    queue.vhost = fields.text("vhost");
+    queue.name = fields.text("name");
+    queue.type = fields.text("type");
+    queue.state = fields.text("state");
+    queue.ready = fields.optional_count("ready");
+    queue.unacknowledged = fields.optional_count("unacknowledged");
+    queue.directory = fields.find("directory") ? fields.text("directory") : "";
     queue.first_offset = fields.optional_count("first_offset");
     queue.last_offset = fields.optional_count("last_offset");
     return queue;
@@ -256,9 +271,11 @@ Stop Broker::stop(std::chrono::milliseconds max_pause, const std::function<bool(
 }
 
 StreamCounts Broker::stream(const std::string& operation,
-                            const std::function<void(std::string_view payload)>& consume) {
+                            const std::function<void(std::string_view payload)>& consume,
+                            Pairs arguments) {
     const auto stream = connection_.new_stream();
-    connection_.call(operation, make_map({{"stream", erlang::integer(stream)}}), quick);
+    arguments.emplace_back("stream", erlang::integer(stream));
+    connection_.call(operation, make_map(std::move(arguments)), quick);
     const auto result = connection_.receive_stream(stream, stall, consume);
     const Fields fields("end of the stream", result);
     return {fields.count("messages"), fields.count("bytes"), fields.count("items")};
@@ -269,17 +286,33 @@ StreamCounts Broker::stream_checkpoint(
     return stream("checkpoint_stream", consume);
 }
 
-void Broker::stream_statistics(const std::function<void(const QueueStatistics&)>& consume) {
-    stream("statistics_stream", [&](std::string_view payload) {
-        for (erlang::ListReader items(payload); const auto item = items.next();) {
-            const auto term = erlang::decode_item(*item);
-            const auto* map = term.as<Map>();
-            if (!map) {
-                Fields::throw_unexpected("statistics", "queues");
+void Broker::stream_maps(const std::string& operation, Pairs arguments,
+                         const std::function<void(const Map&)>& consume) {
+    stream(
+        operation,
+        [&](std::string_view payload) {
+            for (erlang::ListReader items(payload); const auto item = items.next();) {
+                const auto term = erlang::decode_item(*item);
+                const auto* map = term.as<Map>();
+                if (!map) {
+                    Fields::throw_unexpected(operation, "queues");
+                }
+                consume(*map);
             }
-            consume(queue_statistics(Fields("statistics", *map)));
-        }
-    });
+        },
+        std::move(arguments));
+}
+
+void Broker::stream_statistics(const std::function<void(const QueueStatistics&)>& consume) {
+    stream_maps("statistics_stream", {},
+                [&](const Map& queue) { consume(queue_statistics(Fields("statistics", queue))); });
+}
+
+void Broker::stream_inventory(std::chrono::milliseconds timeout,
+                              const std::function<void(const ServedQueue&)>& consume) {
+    const auto milliseconds = static_cast<std::uint64_t>(timeout.count());
+    stream_maps("inventory_stream", {{"timeout", erlang::integer(milliseconds)}},
+                [&](const Map& queue) { consume(served_queue(Fields("inventory", queue))); });
 }
 
 void Broker::keep_alive() noexcept {
@@ -303,6 +336,10 @@ void Broker::wait(std::chrono::milliseconds time) {
 
 void Broker::end_checkpoint() {
     connection_.call("checkpoint_end", {}, thorough);
+}
+
+Map Broker::call(const std::string& operation, Map arguments, std::chrono::milliseconds timeout) {
+    return connection_.call(operation, std::move(arguments), timeout);
 }
 
 std::optional<Broker::BackupOrder> Broker::next_order() {

@@ -99,6 +99,21 @@ struct StreamCounts {
     std::uint64_t items = 0;
 };
 
+// What a queue says of itself.
+struct ServedQueue {
+    std::string vhost;
+    std::string name;
+    std::string type;   // as Queue::type
+    std::string state;  // "running", or why it does not serve: "down", "crashed", "no_answer", ...
+    std::optional<std::uint64_t> ready;           // messages
+    std::optional<std::uint64_t> unacknowledged;  // messages
+    std::string directory;                        // of a stream, below the node's stream directory
+    std::optional<std::uint64_t> first_offset;    // of a stream with something in it
+    std::optional<std::uint64_t> last_offset;
+
+    bool running() const noexcept { return state == "running"; }
+};
+
 // How a job ended, for the plugin's history.
 struct JobOutcome {
     std::string backup;            // the ID, when it is done
@@ -151,6 +166,13 @@ public:
     void end_checkpoint();
     // How many messages each queue has, as far as the node knows.
     void stream_statistics(const std::function<void(const QueueStatistics&)>& consume);
+    // What each durable queue of the node says that it holds. Each has so long to say it.
+    void stream_inventory(std::chrono::milliseconds timeout,
+                          const std::function<void(const ServedQueue&)>& consume);
+
+    // Any other operation: for a layer that types its own.
+    erlang::Map call(const std::string& operation, erlang::Map arguments,
+                     std::chrono::milliseconds timeout);
 
     // The plugin's next request for a backup; nothing when the session is over.
     struct BackupOrder {
@@ -160,8 +182,13 @@ public:
     std::optional<BackupOrder> next_order();
 
 private:
+    using Pairs = std::vector<std::pair<std::string_view, erlang::Term>>;
     StreamCounts stream(const std::string& operation,
-                        const std::function<void(std::string_view payload)>& consume);
+                        const std::function<void(std::string_view payload)>& consume,
+                        Pairs arguments = {});
+    // Of a stream whose items are maps.
+    void stream_maps(const std::string& operation, Pairs arguments,
+                     const std::function<void(const erlang::Map&)>& consume);
     void hear_notice(const std::string& topic, const erlang::Map& details);
     void capture_now(std::uint64_t stop);
 

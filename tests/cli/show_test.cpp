@@ -1,6 +1,6 @@
 // What `show` and `list` say of a backup with messages. The backups are made by hand: what a real
 // node says of its queues is tested in tests/integration.
-#include "sidecar/cli/stored_statistics.hpp"
+#include "sidecar/engine/stored_statistics.hpp"
 #include "sidecar/definitions/snapshot_reader.hpp"
 #include "sidecar/engine/stored_snapshot.hpp"
 #include "sidecar/repository/backup_writer.hpp"

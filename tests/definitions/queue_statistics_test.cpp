@@ -51,8 +51,9 @@ TEST_CASE("a line of the statistics, to the byte") {
     statistics.ready = 1200;
     statistics.unacknowledged = 0;
     statistics.bytes = 45678;
+    statistics.persistent = 1100;
     CHECK(to_line(statistics) ==
-          R"({"vhost":"/","name":"orders","ready":1200,"unacknowledged":0,"bytes":45678})"
+          R"({"vhost":"/","name":"orders","ready":1200,"unacknowledged":0,"bytes":45678,"persistent":1100})"
           "\n");
     auto stream = queue("/", "s");
     stream.first_offset = 0;

@@ -102,6 +102,7 @@ TEST_CASE("recorded requests and their replies") {
         {"stop", "stop_reply"},
         {"checkpoint_stream", "checkpoint_stream_reply"},
         {"statistics_stream", "statistics_stream_reply"},
+        {"inventory_stream", "inventory_stream_reply"},
         {"checkpoint_end", "checkpoint_end_reply"},
     };
     for (const auto& [request, answer] : calls) {

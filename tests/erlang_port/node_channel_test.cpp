@@ -72,6 +72,20 @@ TEST_CASE("functions are evaluated in a node") {
     CHECK(connection.rpc("erlang", "throw", {atom("ball")}, 30s) == atom("ball"));
 }
 
+TEST_CASE("a node whose port is known needs neither epmd nor a host that is known") {
+    auto options = node().connect();
+    const auto at = options.node.find('@');
+    const auto host = resolve_host(options.node.substr(at + 1));
+    options.loopback_port =
+        epmd_port_of(options.node.substr(0, at), options.node.substr(at + 1), host, soon());
+    options.node = options.node.substr(0, at) + "@no-such-host";
+    CHECK(NodeConnection(options).call("erlang", "node", {}, 30s) == atom(node().name()));
+    const harness::Port nobody;
+    options.loopback_port = nobody.number();
+    CHECK(connect_error(options).what() ==
+          "cannot connect to the node " + options.node + ": Connection refused");
+}
+
 TEST_CASE("a late answer is not taken for the next one") {
     NodeConnection connection(node().connect());
     const auto started = Clock::now();

@@ -5,8 +5,6 @@
 #include "tests/harness/amqp_client.hpp"
 #include "tests/harness/wait.hpp"
 
-#include <iostream>
-
 namespace exactness {
 
 using harness::AmqpClient;
@@ -65,25 +63,6 @@ std::string last_crash(const harness::Broker& broker) {
     return crash == std::string::npos ? std::string() : ": " + log.substr(crash, 3000);
 }
 
-// A stream can be read again: a broker that has just booted on a busy machine may run into a
-// timeout of its own, and that says nothing of what it has. What is taken off a queue is gone.
-constexpr int most_reads = 3;
-
-std::vector<std::optional<std::uint64_t>> read_stream(const harness::Broker& broker,
-                                                      const QueueName& queue) {
-    for (int read = 1;; ++read) {
-        try {
-            return take_all(broker, queue, true);
-        } catch (const Error& error) {
-            std::cout << to_string(queue) << ": " << error.what() << last_crash(broker)
-                      << std::endl;
-            if (read == most_reads) {
-                throw;
-            }
-        }
-    }
-}
-
 }  // namespace
 
 Contents take_contents(const harness::Broker& broker, const nlohmann::json& definitions) {
@@ -95,10 +74,10 @@ Contents take_contents(const harness::Broker& broker, const nlohmann::json& defi
             if (type == "quorum") {
                 wait_for_returns(broker, name);
             }
-            contents.messages.emplace(
-                name, type == "stream" ? read_stream(broker, name) : take_all(broker, name, false));
+            contents.messages.emplace(name, take_all(broker, name, type == "stream"));
         } catch (const Error& error) {
-            contents.unavailable.push_back(to_string(name) + ": " + error.what());
+            contents.unavailable.push_back(to_string(name) + ": " + error.what() +
+                                           last_crash(broker));
         }
     }
     return contents;

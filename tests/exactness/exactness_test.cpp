@@ -1,5 +1,6 @@
 // The proof: backups of one broker under load, each of them booted and compared with what the
 // clients know.
+#include "sidecar/repository/repository.hpp"
 #include "tests/exactness/examination.hpp"
 #include "tests/harness/cli.hpp"
 #include "tests/integration/broker_definitions.hpp"
@@ -41,6 +42,18 @@ std::string back_up(const harness::Broker& broker, const fs::path& repository, L
     load.run_for(confirms_after);
     load.pause();
     return created.line("summary").at("backup");
+}
+
+// As an operator does it.
+tools::Image restore(const fs::path& repository, const std::string& backup, const std::string& node,
+                     const fs::path& base) {
+    const tools::Image image{base, node};
+    const CliResult restored =
+        harness::run_cli({"restore", backup, "--target-dir", image.data_directory(), "--repository",
+                          repository, "--json"});
+    INFO(restored.output << restored.error_output);
+    REQUIRE(restored.exit_code == 0);
+    return image;
 }
 
 Standstill standstill_of(const hot_backup::Summary& summary) {
@@ -88,7 +101,7 @@ TEST_CASE("backups under load hold what was confirmed, and nothing else") {
         CHECK(standstill.end < now());
 
         const TempDir scratch;
-        const tools::Image image = tools::extract_image(repository, backup, scratch / "image");
+        const tools::Image image = restore(directory, backup, summary.node, scratch.path());
         const std::uint64_t wals = highest(image.data_directory() / "quorum", ".wal");
         const std::uint64_t rdqs = highest(image.data_directory() / "msg_stores", ".rdq");
         const Examination examination = examine(image, broker, load, standstill);

@@ -170,12 +170,25 @@ timeval timeval_of(std::chrono::milliseconds time) {
     return {time.count() / 1000, (time.count() % 1000) * 1000};
 }
 
+amqp_frame_t next_frame(amqp_connection_state_t state, std::uint8_t type) {
+    amqp_frame_t frame{};
+    check(amqp_simple_wait_frame(state, &frame), "read a delivery");
+    if (frame.frame_type != type) {
+        fail("read a delivery", "a frame out of order");
+    }
+    return frame;
+}
+
+// Frame by frame, because librabbitmq's own function loses the properties' bytes.
 Delivery read_delivery(amqp_connection_state_t state, const amqp_basic_deliver_t& deliver) {
-    Delivery delivery{deliver.delivery_tag, deliver.redelivered != 0, {}};
-    amqp_message_t message{};
-    check(amqp_read_message(state, channel, &message, 0), "read a delivery");
-    delivery.body = text_of(message.body);
-    amqp_destroy_message(&message);
+    Delivery delivery{deliver.delivery_tag,      deliver.redelivered != 0,     {},
+                      text_of(deliver.exchange), text_of(deliver.routing_key), {}};
+    const amqp_frame_t header = next_frame(state, AMQP_FRAME_HEADER);
+    delivery.properties = text_of(header.payload.properties.raw);
+    const std::uint64_t size = header.payload.properties.body_size;
+    while (delivery.body.size() < size) {
+        delivery.body += text_of(next_frame(state, AMQP_FRAME_BODY).payload.body_fragment);
+    }
     return delivery;
 }
 
@@ -333,6 +346,31 @@ std::uint64_t AmqpClient::send(const std::string& exchange, const std::string& r
     properties._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_PRIORITY_FLAG;
     properties.delivery_mode = options.persistent ? 2 : 1;
     properties.priority = options.priority;
+    TableEncoder encoder;
+    if (!options.headers.empty()) {
+        properties._flags |= AMQP_BASIC_HEADERS_FLAG;
+        properties.headers = encoder.encode(options.headers);
+    }
+    if (options.timestamp) {
+        properties._flags |= AMQP_BASIC_TIMESTAMP_FLAG;
+        properties.timestamp = *options.timestamp;
+    }
+    const auto set = [&](const std::optional<std::string>& text, amqp_flags_t flag,
+                         amqp_bytes_t& property) {
+        if (text) {
+            properties._flags |= flag;
+            property = bytes_of(*text);
+        }
+    };
+    set(options.content_type, AMQP_BASIC_CONTENT_TYPE_FLAG, properties.content_type);
+    set(options.content_encoding, AMQP_BASIC_CONTENT_ENCODING_FLAG, properties.content_encoding);
+    set(options.correlation_id, AMQP_BASIC_CORRELATION_ID_FLAG, properties.correlation_id);
+    set(options.reply_to, AMQP_BASIC_REPLY_TO_FLAG, properties.reply_to);
+    set(options.expiration, AMQP_BASIC_EXPIRATION_FLAG, properties.expiration);
+    set(options.message_id, AMQP_BASIC_MESSAGE_ID_FLAG, properties.message_id);
+    set(options.type, AMQP_BASIC_TYPE_FLAG, properties.type);
+    set(options.user_id, AMQP_BASIC_USER_ID_FLAG, properties.user_id);
+    set(options.app_id, AMQP_BASIC_APP_ID_FLAG, properties.app_id);
     check(amqp_basic_publish(state, channel, bytes_of(exchange), bytes_of(routing_key), 0, 0,
                              &properties, bytes_of(body)),
           "publish");

@@ -57,6 +57,17 @@ struct ExchangeOptions {
 struct PublishOptions {
     bool persistent = true;
     std::uint8_t priority = 0;
+    AmqpTable headers = {};  // none: the property is not sent
+    std::optional<std::string> content_type = {};
+    std::optional<std::string> content_encoding = {};
+    std::optional<std::string> correlation_id = {};
+    std::optional<std::string> reply_to = {};
+    std::optional<std::string> expiration = {};
+    std::optional<std::string> message_id = {};
+    std::optional<std::uint64_t> timestamp = {};
+    std::optional<std::string> type = {};
+    std::optional<std::string> user_id = {};
+    std::optional<std::string> app_id = {};
 };
 
 struct ConsumeOptions {
@@ -68,6 +79,9 @@ struct Delivery {
     std::uint64_t tag = 0;
     bool redelivered = false;
     std::string body;
+    std::string exchange;
+    std::string routing_key;
+    std::string properties;  // as they were on the wire
 };
 
 // The broker's word on what send() published.

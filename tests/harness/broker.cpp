@@ -233,7 +233,8 @@ erlang::NodeConnection Broker::connect() const {
     static std::mutex environment;
     const std::lock_guard lock(environment);
     epmd_->select();
-    return erlang::NodeConnection({.node = node_, .cookie = cookie_});
+    return erlang::NodeConnection(
+        {.node = node_, .cookie = cookie_, .loopback_port = distribution_port_.number()});
 }
 
 erlang::Term Broker::call(const std::string& module, const std::string& function,

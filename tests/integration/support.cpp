@@ -260,4 +260,13 @@ void check_leftovers(const Broker& broker) {
     CHECK(broker.port_programs().empty());
 }
 
+void wait_for_streams(const Broker& broker) {
+    const std::string all_are_up =
+        "lists:all(fun(Q) -> amqqueue:get_type(Q) =/= rabbit_stream_queue orelse"
+        " case rabbit_amqqueue:lookup(amqqueue:get_name(Q)) of"
+        " {ok, Up} -> is_process_alive(amqqueue:get_pid(Up)); _ -> false end end,"
+        " ets:tab2list(rabbit_durable_queue)).";
+    wait_for("the streams", 60s, [&] { return broker.eval(all_are_up).is_atom("true"); });
+}
+
 }  // namespace integration

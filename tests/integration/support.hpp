@@ -112,4 +112,7 @@ void enable_only(const harness::Broker& broker, const std::string& plugins);
 // Nothing of the plugin is in the node any more.
 void check_leftovers(const harness::Broker& broker);
 
+// Streams come up only after the node serves.
+void wait_for_streams(const harness::Broker& broker);
+
 }  // namespace integration

@@ -26,12 +26,13 @@ what_is_known_of_a_queue_is_told() ->
     with_tables(fun() ->
         counted(<<"/">>, <<"both">>, 3, 4),
         true = ets:insert(queue_metrics, {queue(<<"/">>, <<"both">>),
-                                          [{consumers, 1}, {message_bytes, 700}], 0}),
+                                          [{consumers, 1}, {message_bytes, 700},
+                                           {messages_persistent, 5}], 0}),
         counted(<<"v">>, <<"counts">>, 0, 0),
         true = ets:insert(queue_metrics, {queue(<<"v">>, <<"counts">>), [{consumers, 1}], 0}),
         counted(<<"v">>, <<"blank">>, '', 1),
         ?assertEqual([#{vhost => <<"/">>, name => <<"both">>, ready => 3, unacknowledged => 4,
-                        bytes => 700},
+                        bytes => 700, persistent => 5},
                       #{vhost => <<"v">>, name => <<"blank">>, unacknowledged => 1},
                       #{vhost => <<"v">>, name => <<"counts">>, ready => 0, unacknowledged => 0}],
                      sorted(stream(attach())))

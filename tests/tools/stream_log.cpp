@@ -106,6 +106,10 @@ private:
                 problem(path, "a record of a chunk that is not there", offset);
             }
         }
+        // Recovery would go on in the segment before, and write the same numbers again.
+        if (records == 0 && !ids.empty()) {
+            problem(path, "no record of any chunk", file_header);
+        }
         const std::size_t missing = ids.size() - std::min(records, ids.size());
         if (missing > (is_last ? 1U : 0U)) {
             problem(path, std::to_string(missing) + " records are missing", content.size());

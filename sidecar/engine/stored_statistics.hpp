@@ -1,5 +1,5 @@
-// The statistics of a backup's queues, read from its packs: what show prints, and what verify reads
-// through.
+// The statistics of a backup's queues, read from its packs: what show prints, what verify reads
+// through, and what a restore drill compares.
 #pragma once
 
 #include "sidecar/definitions/queue_statistics.hpp"

@@ -1,4 +1,4 @@
-#include "sidecar/cli/stored_statistics.hpp"
+#include "sidecar/engine/stored_statistics.hpp"
 
 #include "sidecar/engine/interrupt.hpp"
 #include "sidecar/repository/file_reader.hpp"

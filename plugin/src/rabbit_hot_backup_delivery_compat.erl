@@ -1,0 +1,146 @@
+%% How a message gets into one queue, and how the queue says that it has it: what differs between
+%% releases of RabbitMQ, from 3.9 to 4.3.
+%%
+%% A message goes to the queue itself, past exchanges, bindings and channels, as a dead-lettered one
+%% does. So it reaches no other queue, and keeps the exchange and the routing key that it was
+%% published with. What a queue says comes as a message to the process that delivered; it goes
+%% through event/2.
+-module(rabbit_hot_backup_delivery_compat).
+
+-export([open/2, type/1, deliver/3, is_blocked/1, event/2, blocking_alarms/0]).
+
+-export_type([target/0, message/0, outcome/0]).
+
+-record(target, {name :: {resource, VHost :: binary(), queue, Name :: binary()},
+                 queue :: term(),
+                 state :: term(),
+                 release :: release()}).
+
+-type release() :: #{containers := boolean(), options := boolean(), tags := boolean()}.
+%% What this release has: message containers, from 3.13; options in place of a delivery record, from
+%% 3.13; the queue's name in the tag of its `DOWN`, from 3.12. Found out once: to look for a module
+%% that is not there takes longer than to deliver a message.
+
+-opaque target() :: #target{}.
+%% A queue, and what its type keeps for a process that delivers to it.
+
+-type message() :: {Exchange :: binary(), RoutingKey :: binary(), Properties :: binary(),
+                    Body :: binary()}.
+%% The properties are those of AMQP 0-9-1's content header, encoded, flags first.
+
+-type outcome() :: {settled | rejected, [Sequence :: non_neg_integer()]}.
+
+%% AMQP 0-9-1's class of messages.
+-define(BASIC, 60).
+
+-spec open(VHost :: binary(), Name :: binary()) -> {ok, target()} | {error, not_found | unsupported}.
+%% rabbit_queue_type is there from 3.9.
+open(VHost, Name) ->
+    case code:ensure_loaded(rabbit_queue_type) of
+        {module, rabbit_queue_type} ->
+            Resource = rabbit_misc:r(VHost, queue, Name),
+            case rabbit_amqqueue:lookup(Resource) of
+                {ok, Queue} ->
+                    {ok, #target{name = Resource, queue = Queue,
+                                 state = rabbit_queue_type:init(), release = release()}};
+                {error, _} ->
+                    {error, not_found}
+            end;
+        {error, _} ->
+            {error, unsupported}
+    end.
+
+-spec release() -> release().
+release() ->
+    #{containers => has(mc_amqpl, message, 3),
+      options => has(rabbit_queue_type, deliver, 4),
+      tags => not has(rabbit_queue_type, handle_down, 3)}.
+
+-spec type(target()) -> binary().
+type(#target{queue = Queue}) ->
+    case amqqueue:get_type(Queue) of
+        rabbit_classic_queue -> <<"classic">>;
+        rabbit_quorum_queue -> <<"quorum">>;
+        rabbit_stream_queue -> <<"stream">>;
+        Other -> atom_to_binary(Other)
+    end.
+
+-spec deliver(message(), Sequence :: non_neg_integer(), target()) ->
+          {ok, target(), [outcome()]} | {error, term()}.
+%% What the queue will say of the message names the sequence number.
+deliver({Exchange, RoutingKey, Properties, Body}, Sequence,
+        #target{name = {resource, VHost, queue, _}, queue = Queue, state = State, release = Release} = Target) ->
+    Content = rabbit_binary_parser:ensure_content_decoded(
+                {content, ?BASIC, none, Properties, rabbit_framing_amqp_0_9_1, [Body]}),
+    XName = rabbit_misc:r(VHost, exchange, Exchange),
+    case message(Release, XName, RoutingKey, Content) of
+        {ok, Message} -> told(hand_over(Release, Queue, Message, Sequence, State), Target);
+        {error, Reason} -> {error, Reason}
+    end.
+
+-spec message(release(), tuple(), binary(), term()) -> {ok, term()} | {error, term()}.
+message(#{containers := true}, XName, RoutingKey, Content) ->
+    mc_amqpl:message(XName, RoutingKey, Content);
+message(#{containers := false}, XName, RoutingKey, Content) ->
+    rabbit_basic:message(XName, RoutingKey, Content).
+
+-spec hand_over(release(), term(), term(), non_neg_integer(), term()) -> term().
+hand_over(#{options := true}, Queue, Message, Sequence, State) ->
+    rabbit_queue_type:deliver([Queue], Message, #{correlation => Sequence, flow => flow}, State);
+hand_over(#{options := false}, Queue, Message, Sequence, State) ->
+    Delivery = rabbit_basic:delivery(false, true, Message, Sequence),
+    rabbit_queue_type:deliver([Queue], setelement(tuple_size(Delivery), Delivery, flow), State).
+
+-spec is_blocked(target()) -> boolean().
+%% Whether a classic queue has to work off what this process gave it before it is given more; an
+%% event says when that is over. It is slow with a long mailbox. The other types bound themselves to
+%% a few messages at a time for the sake of many publishers, and are fast with more.
+is_blocked(Target) ->
+    type(Target) =:= <<"classic">> andalso credit_flow:blocked().
+
+-spec event(term(), target()) ->
+          {ok, target(), [outcome()]} | deleted | ignored | {error, term()}.
+%% Takes a cast's or another message of the process.
+event({queue_event, Name, Event}, #target{name = Name, state = State} = Target) ->
+    told(rabbit_queue_type:handle_event(Name, Event, State), Target);
+event({bump_credit, Credit}, Target) ->
+    _ = credit_flow:handle_bump_msg(Credit),
+    {ok, Target, []};
+event({{'DOWN', Name}, _, process, Pid, Reason}, #target{name = Name, state = State} = Target) ->
+    _ = credit_flow:peer_down(Pid),
+    told(rabbit_queue_type:handle_down(Pid, Name, Reason, State), Target);
+event({'DOWN', _, process, Pid, Reason},
+      #target{state = State, release = #{tags := false}} = Target) ->
+    _ = credit_flow:peer_down(Pid),
+    told(rabbit_queue_type:handle_down(Pid, Reason, State), Target);
+event(_, _) ->
+    ignored.
+
+-spec told(term(), target()) -> {ok, target(), [outcome()]} | deleted | {error, term()}.
+told({ok, State, Actions}, Target) ->
+    {ok, Target#target{state = State}, outcomes(Actions)};
+told(eol, _) -> deleted;
+told({eol, _}, _) -> deleted;
+told({eol, _, _}, _) -> deleted;
+told({protocol_error, _, Format, Arguments}, _) -> {error, {Format, Arguments}};
+told({error, Reason}, _) -> {error, Reason}.
+
+-spec outcomes([tuple()]) -> [outcome()].
+%% Rejections have a reason before their numbers from 4.3.
+outcomes(Actions) ->
+    [{element(1, Action), lists:flatten([element(tuple_size(Action), Action)])}
+     || Action <- Actions, is_tuple(Action),
+        element(1, Action) =:= settled orelse element(1, Action) =:= rejected].
+
+-spec blocking_alarms() -> [binary()].
+%% Why the cluster blocks its publishers now: memory or disk.
+blocking_alarms() ->
+    lists:usort([atom_to_binary(Resource)
+                 || {{resource_limit, Resource, _}, _} <- rabbit_alarm:get_alarms()]).
+
+-spec has(module(), atom(), arity()) -> boolean().
+has(Module, Function, Arity) ->
+    case code:ensure_loaded(Module) of
+        {module, Module} -> erlang:function_exported(Module, Function, Arity);
+        {error, _} -> false
+    end.

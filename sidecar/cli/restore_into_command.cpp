@@ -1,0 +1,243 @@
+#include "erlang_port/cookie.hpp"
+#include "erlang_port/node_channel.hpp"
+#include "sidecar/cli/commands.hpp"
+#include "sidecar/cli/sandbox_options.hpp"
+#include "sidecar/engine/interrupt.hpp"
+#include "sidecar/engine/stored_snapshot.hpp"
+#include "sidecar/engine/stored_statistics.hpp"
+#include "sidecar/repository/checksum.hpp"
+#include "sidecar/transfer/transfer.hpp"
+
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace hot_backup {
+namespace {
+
+// One run of the command.
+class RestoreInto {
+public:
+    RestoreInto(const Arguments& arguments, Output& output)
+        : arguments_(arguments),
+          wanted_(arguments.transfer),
+          output_(output),
+          repository_(Repository::open(posix_file_system(), arguments.repository)),
+          id_(repository_.resolve(arguments.backups.front())),
+          summary_(repository_.read_manifest(id_).summary()),
+          target_(std::make_unique<erlang::NodeChannel>(target_options(arguments)),
+                  throw_if_interrupted) {}
+
+    void run() {
+        plan_ = make_plan();
+        report_plan();
+        if (wanted_.dry_run) {
+            report_expected_messages();
+        } else if (wanted_.definitions_only) {
+            declare();
+        } else {
+            restore_messages();
+        }
+        output_.summary({{"backup", id_},
+                         {"node", target_.identity().node},
+                         {"dry_run", wanted_.dry_run},
+                         {"queues", plan_.queues.size()},
+                         {"declared", declared_},
+                         {"messages", messages_},
+                         {"earlier", earlier_},
+                         {"doubtful", doubtful_}});
+    }
+
+private:
+    using State = DefinitionFinding::State;
+
+    static erlang::NodeOptions target_options(const Arguments& arguments) {
+        erlang::NodeOptions node;
+        node.node = arguments.transfer.into;
+        node.long_names = arguments.long_names;
+        node.cookie = erlang::find_cookie(arguments.cookie_file);
+        node.interrupt = throw_if_interrupted;
+        return node;
+    }
+
+    TransferPlan make_plan() {
+        StoredSnapshot stored(repository_, id_);
+        Snapshot snapshot(stored, SnapshotIndex::scan(stored));
+        return plan_transfer(snapshot, summary_.rabbitmq_version, target_,
+                             {wanted_.queues, wanted_.vhosts, arguments_.all}, wanted_.as);
+    }
+
+    // What is there already is not worth a line.
+    void report_plan() {
+        static const std::map<State, std::pair<const char*, const char*>> words{
+            {State::missing, {"missing", "to declare"}},
+            {State::same, {"same", "there already"}},
+            {State::differs, {"differs", "DIFFERS, left alone"}},
+            {State::withheld, {"withheld", "NOT declared"}}};
+        for (const auto& finding : plan_.difference.findings) {
+            const auto& [word, line] = words.at(finding.state);
+            if (finding.state != State::same) {
+                output_.line(std::string("  ") + line + ": " + finding.kind + " " +
+                             printable(finding.name) +
+                             (finding.kind == "vhost" ? "" : " in vhost " + finding.vhost) +
+                             (finding.detail.empty() ? "" : ": " + printable(finding.detail)));
+            }
+            output_.message({{"message_type", "definition"},
+                             {"state", word},
+                             {"kind", finding.kind},
+                             {"vhost", finding.vhost},
+                             {"name", finding.name},
+                             {"detail", finding.detail}});
+        }
+        for (const auto& left_out : plan_.left_out) {
+            output_.warning(describe(left_out.queue) + " is left out: " + left_out.reason);
+            output_.message({{"message_type", "left_out"},
+                             {"vhost", left_out.queue.vhost},
+                             {"queue", left_out.queue.name},
+                             {"reason", left_out.reason}});
+        }
+    }
+
+    // By the statistics of the backup, which are some seconds off: to know more it would have to be
+    // booted.
+    void report_expected_messages() {
+        std::map<QueueName, std::uint64_t> counts;
+        read_statistics(repository_, id_, [&](const QueueStatistics& queue) {
+            counts[{queue.vhost, queue.name}] =
+                queue.last_offset ? *queue.last_offset - queue.first_offset.value_or(0) + 1
+                                  : queue.ready.value_or(0) + queue.unacknowledged.value_or(0);
+        });
+        for (const auto& queue : plan_.queues) {
+            const auto found = counts.find(queue.move.from);
+            const auto text = found == counts.end() ? "an unknown number of"
+                                                    : "about " + std::to_string(found->second);
+            output_.line("  to deliver: " + text + " messages into " +
+                         printable(describe(queue.move.to)));
+            OrderedJson json{{"message_type", "queue"},
+                             {"vhost", queue.move.to.vhost},
+                             {"queue", queue.move.to.name},
+                             {"type", queue.type}};
+            if (found != counts.end()) {
+                json["expected_messages"] = found->second;
+            }
+            output_.message(json);
+        }
+        output_.line("nothing was changed");
+    }
+
+    void declare() {
+        declare_missing(plan_, target_);
+        for (const auto& finding : plan_.difference.findings) {
+            if (finding.state == State::missing) {
+                ++declared_;
+            }
+            if (finding.state == State::missing && finding.kind == "vhost") {
+                output_.warning("vhost " + printable(finding.name) +
+                                " is new: no user has permissions in it yet");
+            }
+        }
+        output_.line(plural(declared_, "definition", "definitions") + " declared on " +
+                     printable(target_.identity().node));
+    }
+
+    void restore_messages() {
+        const auto options = sandbox_options(arguments_.sandbox, summary_.rabbitmq_version);
+        Journal journal(journal_path(options),
+                        {id_, summary_.node, target_.identity().node, wanted_.as.value_or("")});
+        if (journal.resumed()) {
+            output_.line("going on with the restore of the journal " + printable(journal.path()));
+        }
+        BootCallbacks callbacks;
+        // The target drops a connection that leaves its ticks unanswered.
+        callbacks.interrupt = [this] { target_.look_up(); };
+        callbacks.progress = [this](std::uint64_t done, std::uint64_t total) {
+            output_.progress("restore " + id_, done, total);
+        };
+        callbacks.restored = [this](const RestoredNode&) { output_.progress("boot " + id_, 0, 0); };
+        BootedBackup booted(repository_, id_, options, callbacks);
+        booted.keep_log_of([&] {
+            Broker source(std::make_unique<erlang::NodeChannel>(booted.sandbox().connection()),
+                          [this] { target_.look_up(); });
+            declare();
+            transfer_messages(plan_, {source, booted.sandbox().amqp_port()}, target_, journal,
+                              {arguments_.rate_limit.value_or(0)}, transfer_callbacks());
+        });
+        journal.remove();
+    }
+
+    // The same restore finds it again; another one has another.
+    std::string journal_path(const SandboxOptions& options) const {
+        if (wanted_.journal) {
+            return *wanted_.journal;
+        }
+        const Json all{target_.identity().node, wanted_.as.value_or(""), wanted_.queues,
+                       wanted_.vhosts,          arguments_.all,          arguments_.repository};
+        return options.scratch_parent / ("rabbitmq-hot-backup-restore-" + id_ + "-" +
+                                         checksum(to_line(all)).hex().substr(0, 16) + ".journal");
+    }
+
+    TransferCallbacks transfer_callbacks() {
+        TransferCallbacks callbacks;
+        callbacks.progress = [this](const PlannedQueue& queue, std::uint64_t, std::uint64_t bytes) {
+            output_.progress("deliver to " + printable(queue.move.to.name), bytes, 0);
+        };
+        callbacks.blocked = [this](const std::vector<std::string>& alarms) {
+            for (const auto& alarm : alarms) {
+                output_.warning(printable(target_.identity().node) +
+                                " blocks its publishers (alarm: " + printable(alarm) +
+                                "); waiting until it goes on");
+            }
+            output_.message({{"message_type", "blocked"}, {"alarms", alarms}});
+        };
+        callbacks.finished = [this](const QueueOutcome& outcome) { report(outcome); };
+        return callbacks;
+    }
+
+    void report(const QueueOutcome& outcome) {
+        messages_ += outcome.messages;
+        earlier_ += outcome.earlier;
+        doubtful_ += outcome.doubtful_end - outcome.doubtful_begin;
+        const auto queue = printable(describe(outcome.move.to));
+        output_.line("  " + plural(outcome.messages, "message", "messages") + " into " + queue +
+                     (outcome.earlier == 0
+                          ? std::string()
+                          : ", " + std::to_string(outcome.earlier) + " of them in an earlier run"));
+        if (outcome.doubtful_end > outcome.doubtful_begin) {
+            output_.warning("messages " + std::to_string(outcome.doubtful_begin + 1) + " to " +
+                            std::to_string(outcome.doubtful_end) +
+                            " of the backup may be twice in " + queue +
+                            ": they were under way when an earlier run was cut off");
+        }
+        output_.message({{"message_type", "queue"},
+                         {"vhost", outcome.move.to.vhost},
+                         {"queue", outcome.move.to.name},
+                         {"type", outcome.type},
+                         {"messages", outcome.messages},
+                         {"earlier", outcome.earlier},
+                         {"doubtful_begin", outcome.doubtful_begin},
+                         {"doubtful_end", outcome.doubtful_end}});
+    }
+
+    const Arguments& arguments_;
+    const TransferArguments& wanted_;
+    Output& output_;
+    Repository repository_;
+    std::string id_;
+    Summary summary_;
+    Broker target_;
+    TransferPlan plan_;
+    std::uint64_t declared_ = 0;
+    std::uint64_t messages_ = 0;
+    std::uint64_t earlier_ = 0;
+    std::uint64_t doubtful_ = 0;
+};
+
+}  // namespace
+
+ExitCode restore_into_command(const Arguments& arguments, Output& output) {
+    RestoreInto(arguments, output).run();
+    return exit_done;
+}
+
+}  // namespace hot_backup

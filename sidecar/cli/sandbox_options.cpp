@@ -1,0 +1,20 @@
+#include "sidecar/cli/sandbox_options.hpp"
+
+#include "sidecar/sandbox/own_files.hpp"
+
+namespace hot_backup {
+
+SandboxOptions sandbox_options(const SandboxArguments& arguments,
+                               std::string_view rabbitmq_version) {
+    SandboxOptions options;
+    options.rabbitmq = find_rabbitmq(arguments.rabbitmq_home, rabbitmq_version);
+    throw_unless_bootable(options.rabbitmq, rabbitmq_version, arguments.any_version);
+    options.plugins = own_plugins_directory();
+    options.clock = own_clock_library();
+    options.scratch_parent =
+        arguments.scratch ? Path(*arguments.scratch) : default_scratch_parent();
+    options.boot_timeout = arguments.boot_timeout;
+    return options;
+}
+
+}  // namespace hot_backup

@@ -1,0 +1,16 @@
+// What a command that boots a broker from a backup needs for it, from its arguments.
+#pragma once
+
+#include "sidecar/cli/arguments.hpp"
+#include "sidecar/sandbox/sandbox.hpp"
+
+#include <string_view>
+
+namespace hot_backup {
+
+// Error failed: there is no RabbitMQ here that can boot a backup of this version, or not all that
+// belongs to this program.
+SandboxOptions sandbox_options(const SandboxArguments& arguments,
+                               std::string_view rabbitmq_version);
+
+}  // namespace hot_backup

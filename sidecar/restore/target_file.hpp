@@ -1,0 +1,37 @@
+// What a restore does to the disk, in single steps that do all of their work or throw Error
+// (failed): with the path, what the system said, and what the operator can do about it.
+#pragma once
+
+#include "sidecar/capture/descriptor.hpp"
+#include "sidecar/repository/file_system.hpp"
+
+#include <sys/types.h>
+
+#include <string_view>
+
+namespace hot_backup {
+
+// For a system call of this restore that failed with `number`: "cannot <action> <path>: <reason>".
+Error target_error(int number, std::string_view action, const Path& path);
+
+// Whatever it is; a symbolic link itself.
+bool is_there(const Path& path);
+
+void make_directory(const Path& path);
+void make_link(const Path& path, const std::string& target);
+Descriptor open_target(const Path& path, int flags);
+void write_at(const Descriptor& file, std::string_view bytes, std::uint64_t offset,
+              const Path& path);
+std::string read_target(const Path& path);
+
+void sync_target(const Path& path);
+// All that was written to the file system of `path`, in one commit of its journal.
+void sync_file_system(const Path& path);
+
+// Fails where `to` is taken, but for an empty directory that a directory replaces.
+void rename_target(const Path& from, const Path& to);
+
+// Also what directories without permissions hold. Does nothing where there is nothing.
+void remove_tree(const Path& path);
+
+}  // namespace hot_backup

@@ -1,0 +1,149 @@
+#include "sidecar/sandbox/queue_differences.hpp"
+
+#include "sidecar/definitions/text.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+namespace hot_backup {
+namespace {
+
+using Name = std::pair<std::string, std::string>;  // vhost, queue
+
+void take_latest(std::optional<Timestamp>& latest, Timestamp time) {
+    latest = std::max(latest.value_or(time), time);
+}
+
+// Messages that survive a restart, as far as the node told.
+std::optional<std::uint64_t> messages_of(const QueueStatistics& queue) {
+    if (queue.persistent) {
+        return queue.persistent;
+    }
+    if (!queue.ready || !queue.unacknowledged) {
+        return std::nullopt;
+    }
+    return *queue.ready + *queue.unacknowledged;
+}
+
+std::uint64_t messages_of(const ServedQueue& queue) {
+    return queue.ready.value_or(0) + queue.unacknowledged.value_or(0);
+}
+
+class Comparison {
+public:
+    Comparison(const ExpectedQueues& expected, const ReportDifference& report)
+        : expected_(expected), report_(report) {
+        for (const auto& vhost : expected.vhosts) {
+            for (const auto& queue : vhost.queues) {
+                queues_.emplace(Name(vhost.name, queue.statistics.name), &queue);
+            }
+        }
+    }
+
+    void compare(const ServedQueue& served) {
+        const Name name(replace_invalid_utf8(served.vhost), replace_invalid_utf8(served.name));
+        const auto known = queues_.find(name);
+        if (known == queues_.end()) {
+            return;
+        }
+        ++totals_.queues;
+        if (!served.running()) {
+            report(name, "state", "running", served.state);
+        } else if (served.type == "stream") {
+            ++totals_.streams;
+            compare_stream(name, served);
+        } else {
+            totals_.messages += messages_of(served);
+            compare_messages(name, known->second->statistics, served);
+        }
+    }
+
+    const QueueTotals& totals() const noexcept { return totals_; }
+
+private:
+    void report(const Name& name, const char* aspect, Json expected, Json found,
+                std::string excuse = {}) {
+        report_({"queue", name.first, name.second, aspect, std::move(expected), std::move(found),
+                 std::move(excuse)});
+    }
+
+    void compare_stream(const Name& name, const ServedQueue& served) {
+        const auto files = expected_.streams.find(served.directory);
+        if (files == expected_.streams.end()) {
+            report(name, "directory", served.directory, nullptr);
+            return;
+        }
+        const auto compare = [&](const char* aspect, std::uint64_t StreamOffsets::*offset,
+                                 std::optional<std::uint64_t> found) {
+            const auto wanted = files->second ? std::optional((*files->second).*offset)
+                                              : std::optional<std::uint64_t>();
+            if (wanted != found) {
+                report(name, aspect, wanted ? Json(*wanted) : Json(),
+                       found ? Json(*found) : Json());
+            }
+        };
+        compare("first_offset", &StreamOffsets::first, served.first_offset);
+        compare("last_offset", &StreamOffsets::last, served.last_offset);
+    }
+
+    void compare_messages(const Name& name, const QueueStatistics& statistics,
+                          const ServedQueue& served) {
+        const auto wanted = messages_of(statistics);
+        if (!wanted) {
+            ++totals_.uncounted;
+            return;
+        }
+        const auto found = messages_of(served);
+        if (*wanted != found) {
+            const auto& writes = expected_.last_writes;
+            report(name, "messages", *wanted, found,
+                   excuse_of(served.type == "quorum" ? writes.quorum : writes.classic));
+        }
+    }
+
+    std::string excuse_of(const std::optional<Timestamp>& last_write) const {
+        if (!last_write || expected_.instant - *last_write >= quiet_time) {
+            return {};
+        }
+        return "the node was writing messages when it was backed up, and its own counts are some "
+               "seconds old";
+    }
+
+    const ExpectedQueues& expected_;
+    const ReportDifference& report_;
+    std::map<Name, const StoredQueue*> queues_;
+    QueueTotals totals_;
+};
+
+}  // namespace
+
+LastWrites last_writes(const Repository& repository, const std::string& backup_id) {
+    LastWrites latest;
+    auto manifest = repository.read_manifest(backup_id);
+    while (const auto entry = manifest.next_file()) {
+        if (entry->kind != "data" || !entry->origin) {
+            continue;
+        }
+        const std::string_view path = entry->path;
+        if (path.starts_with("data/msg_stores/")) {
+            take_latest(latest.classic, entry->origin->mtime);
+        } else if ((path.starts_with("data/quorum/") || path.starts_with("quorum")) &&
+                   (path.ends_with(".wal") || path.ends_with(".segment"))) {
+            take_latest(latest.quorum, entry->origin->mtime);
+        }
+    }
+    return latest;
+}
+
+QueueTotals find_queue_differences(const ExpectedQueues& expected,
+                                   const std::vector<ServedQueue>& served,
+                                   const ReportDifference& report) {
+    Comparison comparison(expected, report);
+    for (const auto& queue : served) {
+        comparison.compare(queue);
+    }
+    return comparison.totals();
+}
+
+}  // namespace hot_backup

@@ -1,0 +1,192 @@
+#include "sidecar/sandbox/sandbox.hpp"
+
+#include "sidecar/sandbox/free_port.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <set>
+#include <thread>
+
+namespace hot_backup {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto poll_interval = 50ms;
+constexpr auto step_timeout = 10s;
+
+// Beyond the data: what the broker writes while it recovers.
+constexpr std::uint64_t leeway = std::uint64_t{256} << 20;
+
+std::string random_cookie() {
+    std::random_device random;
+    std::uniform_int_distribution<int> letter('A', 'Z');
+    std::string cookie(32, 'A');
+    std::ranges::generate(cookie, [&] { return static_cast<char>(letter(random)); });
+    return cookie;
+}
+
+SandboxPorts free_ports() {
+    std::set<std::uint16_t> ports;
+    while (ports.size() < 3) {
+        ports.insert(free_loopback_port());
+    }
+    auto port = ports.begin();
+    return {*port, *std::next(port), *std::next(port, 2)};
+}
+
+// An epmd of ours answers for names that lead to 127.0.0.1; an address in place of a name does not.
+void throw_unless_named(const std::string& node) {
+    const auto host = node.substr(node.find('@') + 1);
+    if (host.find_first_not_of("0123456789.") == std::string::npos ||
+        host.find(':') != std::string::npos) {
+        throw Error(ErrorCode::failed,
+                    "the node " + node +
+                        " has an address in place of a host name, so that no "
+                        "sandbox can have its name",
+                    "Restore it on another machine with --target-dir and start it there.");
+    }
+}
+
+std::uint64_t needed_space(const Repository& repository, const std::string& backup_id) {
+    const auto bytes = repository.read_manifest(backup_id).summary().bytes;
+    return bytes + bytes / 20 + leeway;
+}
+
+std::string everything_in(const Path& directory) {
+    std::set<Path> files;
+    std::error_code error;
+    for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
+         entry.increment(error)) {
+        files.insert(entry->path());
+    }
+    std::string text;
+    for (const auto& path : files) {
+        std::ifstream file(path, std::ios::binary);
+        text += "==== " + path.filename().string() + "\n";
+        text.append(std::istreambuf_iterator<char>(file), {});
+    }
+    return text;
+}
+
+}  // namespace
+
+Sandbox::Sandbox(const RestoredNode& restored, Timestamp instant, const ScratchDirectory& scratch,
+                 const SandboxOptions& options, const std::function<void()>& interrupt)
+    : plan_{options.rabbitmq, options.plugins, options.clock, instant,
+            scratch.path(),   restored,        free_ports(),  random_cookie()},
+      interrupt_(interrupt ? interrupt : [] {}) {
+    throw_unless_named(node());
+    write_configuration(plan_);
+    start(scratch);
+    wait_until_serving(options.boot_timeout);
+}
+
+void Sandbox::start(const ScratchDirectory& scratch) {
+    const auto environment = sandbox_environment(plan_);
+    const auto child = [&](const Path& program, std::vector<std::string> arguments) {
+        return ChildOptions{program,
+                            std::move(arguments),
+                            environment,
+                            scratch.path(),
+                            log_directory(plan_) / (program.filename().string() + ".output"),
+                            scratch.lock()};
+    };
+    epmd_.emplace(child(plan_.rabbitmq.epmd,
+                        {"-port", std::to_string(plan_.ports.epmd), "-address", "127.0.0.1"}));
+    broker_.emplace(child(plan_.rabbitmq.server(), {}));
+}
+
+erlang::NodeOptions Sandbox::connection() const {
+    erlang::NodeOptions options;
+    options.node = node();
+    options.cookie = plan_.cookie;
+    options.loopback_port = plan_.ports.distribution;
+    options.timeout = step_timeout;
+    options.interrupt = interrupt_;
+    return options;
+}
+
+void Sandbox::wait_until_serving(std::chrono::seconds timeout) {
+    const auto deadline = Clock::now() + timeout;
+    std::optional<erlang::NodeConnection> connection;
+    while (!is_serving(connection)) {
+        interrupt_();
+        throw_if_ended();
+        if (Clock::now() >= deadline) {
+            throw Error(ErrorCode::failed,
+                        "the sandbox broker of " + node() + " did not boot within " +
+                            std::to_string(timeout.count()) + " s",
+                        "Large stores take minutes to recover: allow more with --boot-timeout.");
+        }
+        std::this_thread::sleep_for(poll_interval);
+    }
+}
+
+// What cannot be reached yet, or does not know the function yet, does not serve yet.
+bool Sandbox::is_serving(std::optional<erlang::NodeConnection>& connection) {
+    try {
+        if (!connection) {
+            connection.emplace(this->connection());
+        }
+        return connection->rpc("rabbit", "is_running", {}, step_timeout).is_atom("true");
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::unreachable) {
+            throw;
+        }
+        connection.reset();
+        return false;
+    }
+}
+
+void Sandbox::throw_if_ended() {
+    if (!broker_->running()) {
+        throw Error(ErrorCode::failed, "the sandbox broker of " + node() + " ended while it booted",
+                    "The end of its log says why.");
+    }
+    if (!epmd_->running()) {
+        throw Error(ErrorCode::failed,
+                    "the epmd of the sandbox broker ended, which had the port " +
+                        std::to_string(plan_.ports.epmd),
+                    "Run the command again: another program may have taken the port.");
+    }
+}
+
+BootedBackup::BootedBackup(const Repository& repository, const std::string& backup_id,
+                           const SandboxOptions& options, const BootCallbacks& callbacks)
+    : scratch_(options.scratch_parent, needed_space(repository, backup_id)) {
+    const auto begin = Clock::now();
+    RestoreOptions restore;
+    restore.target = scratch_.path() / "node";
+    restore.durable = false;
+    restored_ = restore_node(repository, backup_id, restore, callbacks);
+    restore_time_ = Clock::now() - begin;
+    if (callbacks.restored) {
+        callbacks.restored(restored_);
+    }
+    const auto instant = repository.read_manifest(backup_id).summary().instant;
+    const auto boot_begin = Clock::now();
+    keep_log_of(
+        [&] { sandbox_.emplace(restored_, instant, scratch_, options, callbacks.interrupt); });
+    boot_time_ = Clock::now() - boot_begin;
+}
+
+void BootedBackup::keep_log_of(const std::function<void()>& use) {
+    try {
+        use();
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::interrupted) {
+            throw;
+        }
+        const auto log = scratch_.leave(everything_in(scratch_.path() / "log"));
+        throw Error(error.code() == ErrorCode::unreachable ? ErrorCode::failed : error.code(),
+                    error.what(),
+                    error.hint() + (error.hint().empty() ? "" : " ") +
+                        "The log of the sandbox broker is kept in " + log.string() + ".");
+    }
+}
+
+}  // namespace hot_backup

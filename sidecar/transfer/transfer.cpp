@@ -1,0 +1,284 @@
+#include "sidecar/transfer/transfer.hpp"
+
+#include "erlang_port/error.hpp"
+#include "sidecar/capture/rate_limiter.hpp"
+#include "sidecar/repository/checksum.hpp"
+#include "sidecar/transfer/delivery.hpp"
+#include "sidecar/transfer/live_definitions.hpp"
+#include "sidecar/transfer/queue_reader.hpp"
+#include "sidecar/transfer/random_text.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <set>
+
+namespace hot_backup {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+// How many messages are skipped between two looks at the target and at interrupts.
+constexpr std::uint64_t look_up_every = 1000;
+// How long the queues of a broker that was just booted may take to serve, and one to say what it
+// has.
+constexpr auto serving_time = 2min;
+constexpr auto answer_time = 10s;
+
+// A user of the source's for us: nobody knows the passwords of those that it has.
+AmqpAddress admit(const TransferSource& source, const TransferPlan& plan) {
+    const AmqpAddress address{source.amqp_port, "rabbitmq-hot-backup-" + random_text(),
+                              random_text()};
+    OrderedJson definitions;
+    definitions["users"] = OrderedJson::array(
+        {{{"name", address.user}, {"password", address.password}, {"tags", "administrator"}}});
+    std::set<std::string> vhosts;
+    for (const auto& queue : plan.queues) {
+        vhosts.insert(queue.move.from.vhost);
+    }
+    for (const auto& vhost : vhosts) {
+        definitions["permissions"].push_back({{"user", address.user},
+                                              {"vhost", vhost},
+                                              {"configure", ".*"},
+                                              {"write", ".*"},
+                                              {"read", ".*"}});
+    }
+    import_definitions(source.broker, definitions);
+    return address;
+}
+
+// How many messages each queue of the source has; none for streams. A quorum queue needs a while
+// after the boot until it has a leader.
+using Counts = std::map<QueueName, std::optional<std::uint64_t>>;
+
+Counts count_messages(const TransferPlan& plan, Broker& source) {
+    const auto deadline = Clock::now() + serving_time;
+    for (;;) {
+        const bool last = Clock::now() >= deadline;
+        Counts counts;
+        source.stream_inventory(answer_time, [&](const ServedQueue& queue) {
+            if (queue.running()) {
+                counts[{queue.vhost, queue.name}] =
+                    queue.type == "stream"
+                        ? std::nullopt
+                        : std::optional(queue.ready.value_or(0) + queue.unacknowledged.value_or(0));
+            }
+        });
+        const auto missing = std::find_if(
+            plan.queues.begin(), plan.queues.end(),
+            [&](const PlannedQueue& queue) { return !counts.contains(queue.move.from); });
+        if (missing == plan.queues.end()) {
+            return counts;
+        }
+        if (last) {
+            throw Error(ErrorCode::failed,
+                        describe(missing->move.from) + " of the backup does not come up",
+                        "See the log of the broker that was booted from the backup; leave the "
+                        "queue out if it did not serve at the time of the backup either.");
+        }
+        source.wait(500ms);
+    }
+}
+
+class Summer {
+public:
+    MessageSum of(const Message& message) {
+        checksum_.reset();
+        for (const auto* part :
+             {&message.exchange, &message.routing_key, &message.properties, &message.body}) {
+            checksum_.update(*part);
+        }
+        const auto digest = checksum_.digest();
+        MessageSum sum;
+        for (std::size_t n = 0; n < 8; ++n) {
+            sum.high = sum.high << 8U | digest.bytes[n];
+            sum.low = sum.low << 8U | digest.bytes[n + 8];
+        }
+        return sum;
+    }
+
+private:
+    Checksum checksum_;
+};
+
+class Transfer {
+public:
+    Transfer(const TransferPlan& plan, const TransferSource& source, Broker& target,
+             Journal& journal, const TransferOptions& options, const TransferCallbacks& callbacks)
+        : source_(source),
+          counts_(count_messages(plan, source.broker)),
+          address_(admit(source, plan)),
+          target_(target),
+          journal_(journal),
+          limiter_(options.rate_limit),
+          callbacks_(callbacks) {}
+
+    void run(const PlannedQueue& queue) {
+        entry_ = journal_.find(queue.move.to);
+        if (queue.to_declare && entry_.sent > 0) {
+            // Whatever earlier runs delivered went with the queue.
+            entry_ = {};
+            entry_.transfer = random_text();
+        }
+        outcome_ = {queue.move, queue.type, entry_.confirmed, entry_.confirmed, 0, 0};
+        if (!entry_.done) {
+            move_messages(queue);
+        }
+        callbacks_.finished(outcome_);
+    }
+
+private:
+    // A place in the queue, and the sum of all messages before it.
+    struct Boundary {
+        std::uint64_t position = 0;
+        MessageSum sum;
+    };
+
+    void move_messages(const PlannedQueue& queue) {
+        const auto& to = queue.move.to;
+        Delivery delivery(
+            target_, entry_.transfer, to, entry_.confirmed,
+            {[&](std::uint64_t end) { note_sending(to, end); },
+             [&](std::uint64_t position) { note_confirmed(position); }, callbacks_.blocked});
+        check_type(queue, delivery);
+        note_doubt(delivery);
+        QueueReader reader(address_, queue.move.from, queue.type, counts_.at(queue.move.from),
+                           [this] { look_up(); });
+
+        here_ = before_ = {};
+        sent_.clear();
+        skip(reader, queue.move.from, delivery.position());
+        while (auto message = reader.next()) {
+            before_ = here_;
+            here_.sum.add(summer_.of(*message));
+            ++here_.position;
+            const auto size = message->size();
+            throttle(size);
+            delivery.add(std::move(*message));
+            ++messages_;
+            bytes_ += size;
+            callbacks_.progress(queue, messages_, bytes_);
+        }
+        delivery.finish();
+        entry_.done = true;
+        entry_.sent = entry_.confirmed = outcome_.messages = here_.position;
+        entry_.sum = here_.sum;
+        journal_.write(to, entry_);
+    }
+
+    static void check_type(const PlannedQueue& queue, const Delivery& delivery) {
+        if (delivery.type() != queue.type) {
+            throw Error(ErrorCode::failed,
+                        describe(queue.move.to) + " is a " + delivery.type() +
+                            " queue, in the backup it is a " + queue.type + " queue",
+                        "It was made just now, by somebody else or by the default of its vhost. "
+                        "Delete it, or restore under another name with --as.");
+        }
+    }
+
+    void note_doubt(const Delivery& delivery) {
+        outcome_.earlier = delivery.position();
+        outcome_.doubtful_begin = delivery.position();
+        outcome_.doubtful_end = delivery.remembered() ? delivery.position() + delivery.uncertain()
+                                                      : std::max(entry_.sent, delivery.position());
+    }
+
+    // What the target has already. The backup is booted anew: that it gives the same messages first
+    // is seen by their sum.
+    void skip(QueueReader& reader, const QueueName& queue, std::uint64_t count) {
+        while (here_.position < count) {
+            check_sum(queue);
+            const auto message = reader.next();
+            if (!message) {
+                throw_other_messages(queue);
+            }
+            here_.sum.add(summer_.of(*message));
+            if (++here_.position % look_up_every == 0) {
+                look_up();
+            }
+        }
+        check_sum(queue);
+    }
+
+    void check_sum(const QueueName& queue) const {
+        if (here_.position == entry_.confirmed && here_.sum != entry_.sum) {
+            throw_other_messages(queue);
+        }
+    }
+
+    [[noreturn]] void throw_other_messages(const QueueName& queue) const {
+        throw Error(ErrorCode::failed,
+                    describe(queue) +
+                        " of the backup gives other messages than at the first "
+                        "attempt, so what is delivered already cannot be skipped",
+                    "Empty the target's queue, remove the journal " + journal_.path() +
+                        ", and start again.");
+    }
+
+    void note_sending(const QueueName& queue, std::uint64_t end) {
+        // A batch ends before the message at hand, or with it.
+        sent_.push_back(end == here_.position ? here_ : before_);
+        entry_.sent = end;
+        journal_.write(queue, entry_);
+    }
+
+    void note_confirmed(std::uint64_t position) {
+        while (!sent_.empty() && sent_.front().position <= position) {
+            entry_.confirmed = sent_.front().position;
+            entry_.sum = sent_.front().sum;
+            sent_.pop_front();
+        }
+    }
+
+    void throttle(std::size_t bytes) {
+        for (std::size_t left = bytes; left > 0; left -= limiter_.take(left)) {
+            if (left < bytes) {
+                look_up();
+            }
+        }
+    }
+
+    void look_up() {
+        source_.broker.keep_alive();
+        target_.look_up();
+    }
+
+    const TransferSource& source_;
+    Counts counts_;
+    AmqpAddress address_;
+    Broker& target_;
+    Journal& journal_;
+    RateLimiter limiter_;
+    const TransferCallbacks& callbacks_;
+    Summer summer_;
+    QueueJournal entry_;
+    QueueOutcome outcome_;
+    Boundary here_;              // behind the message at hand
+    Boundary before_;            // before it
+    std::deque<Boundary> sent_;  // ends of batches that are not confirmed
+    std::uint64_t messages_ = 0;
+    std::uint64_t bytes_ = 0;
+};
+
+}  // namespace
+
+void transfer_messages(const TransferPlan& plan, const TransferSource& source, Broker& target,
+                       Journal& journal, const TransferOptions& options,
+                       const TransferCallbacks& callbacks) {
+    Transfer transfer(plan, source, target, journal, options, callbacks);
+    // The source's connection is kept alive while the target is waited for.
+    target.on_wait([&] { source.broker.keep_alive(); });
+    try {
+        for (const auto& queue : plan.queues) {
+            transfer.run(queue);
+        }
+    } catch (...) {
+        target.on_wait({});
+        throw;
+    }
+    target.on_wait({});
+}
+
+}  // namespace hot_backup

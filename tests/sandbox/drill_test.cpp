@@ -1,0 +1,175 @@
+// Restore drills of a node that goes on meanwhile: `verify --boot`.
+#include "tests/harness/amqp_client.hpp"
+#include "tests/harness/wait.hpp"
+#include "tests/integration/support.hpp"
+#include "tests/sandbox/support.hpp"
+#include "tests/tools/image.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+using namespace harness;
+using namespace sandbox_test;
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct TcpSocket {
+    std::string local;  // as in /proc: address:port in hexadecimal digits
+    std::string remote;
+    bool listens = false;
+};
+
+// The TCP sockets that a process has.
+std::vector<TcpSocket> sockets_of(pid_t process) {
+    const fs::path proc = "/proc/" + std::to_string(process);
+    std::set<std::string> inodes;
+    std::error_code gone;
+    for (fs::directory_iterator fd(proc / "fd", gone), end; !gone && fd != end;
+         fd.increment(gone)) {
+        std::error_code closed;
+        const auto target = fs::read_symlink(fd->path(), closed).string();
+        if (target.starts_with("socket:[")) {
+            inodes.insert(target.substr(8, target.size() - 9));
+        }
+    }
+    std::vector<TcpSocket> sockets;
+    for (const char* table : {"net/tcp", "net/tcp6"}) {
+        std::ifstream lines(proc / table);
+        for (std::string line; std::getline(lines, line);) {
+            std::istringstream fields(line);
+            std::string number, local, remote, state, skipped, inode;
+            fields >> number >> local >> remote >> state;
+            for (int n = 0; n < 5; ++n) {
+                fields >> skipped;
+            }
+            fields >> inode;
+            if (inodes.contains(inode)) {
+                sockets.push_back({local, remote, state == "0A"});
+            }
+        }
+    }
+    return sockets;
+}
+
+bool is_loopback(const std::string& address) {
+    const auto host = address.substr(0, address.find(':'));
+    return host == "0100007F" || host == "00000000000000000000000001000000" ||
+           host == "0000000000000000FFFF00000100007F";
+}
+
+// What of a node a drill could touch.
+struct Untouched {
+    std::string epmd;
+    std::string nodes;
+    std::string connections;
+    std::string queues;
+    std::vector<std::string> open_files;
+};
+
+Untouched look_at(const Broker& broker) {
+    const auto text = [&](const std::string& expression) {
+        return erlang::to_string(broker.eval(expression), 100'000);
+    };
+    return {
+        text("erl_epmd:names({127,0,0,1})."), text("nodes()."),
+        text("length(rabbit_networking:connections())."),
+        text("lists:sort([{element(4, element(2, Q)), hd(rabbit_amqqueue:info(Q, [messages]))} || "
+             "Q <- rabbit_amqqueue:list(<<\"/\">>)])."),
+        tools::open_below(broker.pid(), broker.data_directory())};
+}
+
+}  // namespace
+
+TEST_CASE("a backup of every kind of queue boots and differs in nothing, while its node runs") {
+    auto& node = backed_up_node();
+    // Time goes on; in the sandbox it is the instant of the backup.
+    wait_for("the end of messages that were in the backup", 2min, [&] {
+        return look_at(node.broker).queues.find("<<\"expiring\">>,{messages,0}") !=
+               std::string::npos;
+    });
+    const TempDir scratch;
+    const auto before = look_at(node.broker);
+    const auto result = drill(node.repository(), node.backup, scratch.path());
+    INFO(result.output << result.error_output);
+    REQUIRE(result.exit_code == 0);
+    CHECK(lines_of(result, "difference").empty());
+    CHECK(lines_of(result, "note").empty());
+    const auto after = look_at(node.broker);
+    CHECK(after.epmd == before.epmd);
+    CHECK(after.nodes == before.nodes);
+    CHECK(after.connections == before.connections);
+    CHECK(after.queues == before.queues);
+    CHECK(after.open_files == before.open_files);
+    CHECK(names_in(scratch.path()).empty());
+
+    const auto summary = result.line("summary");
+    CHECK(summary.at("differences") == 0);
+    const auto& counts = summary.at("counts");
+    CHECK(counts.at("vhosts") == 2);
+    CHECK(counts.at("users") == 2);
+    CHECK(counts.at("queues") == 13);
+    CHECK(counts.at("queues_checked") == 13);
+    CHECK(counts.at("streams") == 2);
+    CHECK(counts.at("queues_without_count") == 0);
+    std::uint64_t messages = 2 * 10;  // of the other vhost
+    for (const auto& [queue, count] : node.load.messages) {
+        messages += count;
+    }
+    CHECK(counts.at("messages") == messages);
+    for (const char* key : {"restore_seconds", "boot_seconds", "check_seconds"}) {
+        CHECK(summary.at(key) > 0);
+    }
+}
+
+TEST_CASE("a sandbox listens on the loopback interface only and connects to nobody") {
+    auto& node = backed_up_node();
+    const TempDir scratch;
+    Process program(cli_path(), drill_arguments(node.repository(), node.backup, scratch.path()));
+    std::size_t most_listeners = 0;
+    wait_for("the end of the drill", 5min, [&] {
+        for (const pid_t process : descendants(program.pid())) {
+            const auto sockets = sockets_of(process);
+            for (const auto& socket : sockets) {
+                INFO(program_name(process) << " " << socket.local << " " << socket.remote);
+                // RabbitMQ tries once whether the port for other nodes can be had, on all
+                // interfaces, and closes it at once.
+                CHECK((is_loopback(socket.local) || socket.local.starts_with("00000000:0000")));
+                CHECK((socket.listens || is_loopback(socket.remote)));
+            }
+            most_listeners = std::max<std::size_t>(
+                most_listeners,
+                static_cast<std::size_t>(std::ranges::count_if(sockets, &TcpSocket::listens)));
+        }
+        return !program.running();
+    });
+    CHECK(program.wait().exit_code == 0);
+    CHECK(most_listeners == 2);  // AMQP and other nodes
+}
+
+TEST_CASE("a node whose host is not known here, and whose queues have another format, boots") {
+    // Nor is it anywhere: Erlang is told in a file.
+    const TempDir files;
+    write_file(files / "inetrc",
+               "{lookup, [file]}.\n{host, {127,0,0,1}, [\"localhost\", \"no-such-host\"]}.\n");
+    Broker broker({.configuration = "classic_queue.default_version = 2\n",
+                   .environment = {{"ERL_INETRC", (files / "inetrc").string()}},
+                   .node = "rabbit" + std::to_string(getpid()) + "@no-such-host"});
+    AmqpClient client(broker.amqp_port());
+    client.declare_queue("orders");
+    client.publish("", "orders", "one");
+    const auto job = integration::start_backup(broker, broker.repository());
+    REQUIRE(integration::wait_until_finished(broker, job).state == "done");
+    const TempDir scratch;
+    const auto result = drill(broker.repository(), "latest", scratch.path());
+    INFO(result.output);
+    CHECK(result.exit_code == 0);
+    CHECK(result.line("summary").at("counts").at("messages") == 1);
+}

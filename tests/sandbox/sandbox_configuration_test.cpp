@@ -1,0 +1,87 @@
+#include "sidecar/sandbox/sandbox_configuration.hpp"
+
+#include "tests/harness/temp_dir.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+
+using namespace hot_backup;
+using harness::read_file;
+using harness::TempDir;
+using harness::write_file;
+
+namespace {
+
+SandboxPlan plan_in(const Path& directory) {
+    SandboxPlan plan;
+    plan.rabbitmq.home = "/opt/rabbitmq";
+    plan.plugins = "/opt/ours";
+    plan.clock = "/opt/clock.so";
+    plan.instant = Timestamp{std::chrono::microseconds(1'700'000'000'123'456)};
+    plan.directory = directory;
+    plan.restored.node = "rabbit@broker-1.example.com";
+    plan.restored.data_directory = directory / "node";
+    plan.ports = {21'001, 21'002, 21'003};
+    plan.cookie = "COOKIE";
+    return plan;
+}
+
+}  // namespace
+
+TEST_CASE("only what recovery needs is taken over from a node's configuration") {
+    CHECK(taken_over("").empty());
+    CHECK(taken_over("listeners.tcp.default = 5672\n"
+                     "  classic_queue.default_version = 2\n"
+                     "# classic_queue.default_version = 1\n"
+                     "cluster_formation.peer_discovery_backend = dns\n"
+                     "deprecated_features.permit.transient_nonexcl_queues = true") ==
+          "classic_queue.default_version = 2\n"
+          "deprecated_features.permit.transient_nonexcl_queues = true\n");
+}
+
+TEST_CASE("the files of a sandbox are private and say where it listens") {
+    const TempDir directory;
+    const TempDir configuration;
+    auto plan = plan_in(directory.path());
+    std::filesystem::create_directory(configuration / "conf.d");
+    write_file(configuration / "conf.d/10-queues.conf", "classic_queue.default_version = 1\n");
+    write_file(configuration / "advanced.config",
+               "[{rabbit, [{tcp_listeners, [5672]}, { classic_queue_default_version , 2 }]}].\n");
+    plan.restored.configuration = configuration.path();
+    write_configuration(plan);
+    const auto conf = read_file(directory / "rabbitmq.conf");
+    CHECK(conf.starts_with("listeners.tcp.1 = 127.0.0.1:21003\n"));
+    CHECK(conf.find("classic_queue.default_version = 1\n") != std::string::npos);
+    CHECK(read_file(directory / "advanced.config") ==
+          "[{rabbit,[{classic_queue_default_version,2}]},{rabbitmq_hot_backup,[{port,false}]}].\n");
+    CHECK(read_file(directory / "home/.erlang.cookie") == "COOKIE");
+    const auto mode = std::filesystem::status(directory / "home/.erlang.cookie").permissions();
+    CHECK((mode & std::filesystem::perms::mask) == static_cast<std::filesystem::perms>(0600));
+}
+
+TEST_CASE("nothing of our environment reaches a sandbox but where programs are found") {
+    ::setenv("RABBITMQ_NODENAME", "rabbit@elsewhere", 1);
+    ::setenv("RABBITMQ_CTL_ERL_ARGS", "-setcookie theirs", 1);
+    ::setenv("NOTIFY_SOCKET", "/run/systemd/notify", 1);
+    const TempDir directory;
+    const auto environment = sandbox_environment(plan_in(directory.path()));
+    CHECK(environment.at("RABBITMQ_NODENAME") == "rabbit@broker-1.example.com");
+    CHECK(environment.at("RABBITMQ_USE_LONGNAME") == "true");
+    CHECK(environment.at("RABBITMQ_MNESIA_DIR") == (directory / "node").string());
+    CHECK(environment.at("RABBITMQ_PLUGINS_DIR") == "/opt/ours:/opt/rabbitmq/plugins");
+    CHECK(environment.at("HOT_BACKUP_CLOCK") == "1700000000123456");
+    CHECK(environment.at("PATH") == std::getenv("PATH"));
+    CHECK_FALSE(environment.contains("RABBITMQ_CTL_ERL_ARGS"));
+    CHECK_FALSE(environment.contains("NOTIFY_SOCKET"));
+    CHECK_FALSE(environment.contains("RABBITMQ_FEATURE_FLAGS_FILE"));
+}
+
+TEST_CASE("a sandbox knows its own node's host and no other") {
+    const auto file = inetrc("broker-1.example.com");
+    CHECK(file.find("{lookup, [file]}.") != std::string::npos);
+    CHECK(file.find(R"({hosts_file, ""}.)") != std::string::npos);
+    CHECK(file.find(R"({host, {127,0,0,1}, ["localhost", )") != std::string::npos);
+    CHECK(file.find(R"("broker-1", "broker-1.example.com")") != std::string::npos);
+    CHECK(inetrc("odd\"name").find(R"("odd\"name")") != std::string::npos);
+}

@@ -1,0 +1,207 @@
+// Transfers that are cut off or held up, and go on.
+#include "erlang_port/error.hpp"
+#include "tests/harness/temp_dir.hpp"
+#include "tests/harness/wait.hpp"
+#include "tests/transfer/two_brokers.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace transfer_tests;
+using namespace std::chrono_literals;
+using harness::AmqpClient;
+
+constexpr std::size_t many = 20'000;
+
+struct CutOff {};
+
+// Throws once so many messages are on their way.
+hot_backup::TransferCallbacks cut_off_after(std::uint64_t messages) {
+    hot_backup::TransferCallbacks callbacks;
+    callbacks.progress = [messages](const auto&, std::uint64_t done, auto) {
+        if (done == messages) {
+            throw CutOff{};
+        }
+    };
+    return callbacks;
+}
+
+std::vector<std::string> bodies(const std::string& type, const std::string& queue,
+                                std::size_t expected) {
+    std::vector<std::string> result;
+    const auto stream = type == "stream" ? std::optional(expected) : std::nullopt;
+    for (auto& delivery : consume_all(target_broker(), "/", queue, stream)) {
+        result.push_back(std::move(delivery.body));
+    }
+    return result;
+}
+
+std::vector<std::string> all_bodies() {
+    std::vector<std::string> result;
+    for (std::size_t n = 0; n < many; ++n) {
+        result.push_back(body(n));
+    }
+    return result;
+}
+
+// What the plugin remembers of deliveries goes, as when the node is restarted.
+void forget_deliveries() {
+    target_broker().eval(
+        "[supervisor:terminate_child(rabbit_hot_backup_delivery_sup, Id) || {Id, _, _, _} <- "
+        "supervisor:which_children(rabbit_hot_backup_delivery_sup)], ok.");
+}
+
+TEST_CASE("a transfer that was cut off goes on where it was, and nothing comes twice") {
+    for (const std::string type : {"classic", "quorum", "stream"}) {
+        CAPTURE(type);
+        const harness::TempDir directory;
+        const auto queue = "cut." + type;
+        const auto journal = directory.path() / "journal";
+        for (const std::uint64_t messages : {1500U, 7U, 9001U}) {
+            fill(source_broker(), "/", queue, type, many);
+            CHECK_THROWS_AS(transfer({"//" + queue},
+                                     {.journal = journal, .callbacks = cut_off_after(messages)}),
+                            CutOff);
+        }
+        fill(source_broker(), "/", queue, type, many);
+        const auto done = transfer({"//" + queue}, {.journal = journal});
+        CHECK(done.resumed);
+        REQUIRE(done.outcomes.size() == 1);
+        CHECK(done.outcomes[0].messages == many);
+        CHECK(done.outcomes[0].earlier > 8000);
+        CHECK(done.outcomes[0].doubtful_begin == done.outcomes[0].doubtful_end);
+        CHECK(bodies(type, queue, many) == all_bodies());
+    }
+}
+
+TEST_CASE("where the target has forgotten, what may have come twice is said") {
+    const harness::TempDir directory;
+    const auto journal = directory.path() / "journal";
+    fill(source_broker(), "/", "forgotten", "classic", many);
+    CHECK_THROWS_AS(
+        transfer({"//forgotten"}, {.journal = journal, .callbacks = cut_off_after(9000)}), CutOff);
+    forget_deliveries();
+    fill(source_broker(), "/", "forgotten", "classic", many);
+    const auto outcome = transfer({"//forgotten"}, {.journal = journal}).outcomes.at(0);
+    CHECK(outcome.doubtful_begin == outcome.earlier);
+    CHECK(outcome.doubtful_end <= 9000 + 1000);
+
+    auto found = bodies("classic", "forgotten", 0);
+    CHECK(found.size() > many);
+    CHECK(found.size() <= many + (outcome.doubtful_end - outcome.doubtful_begin));
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    CHECK(found.size() == many);
+}
+
+TEST_CASE("a source that gives other messages than at the first attempt is noticed") {
+    const harness::TempDir directory;
+    const auto journal = directory.path() / "journal";
+    fill(source_broker(), "/", "other", "classic", many);
+    CHECK_THROWS_AS(transfer({"//other"}, {.journal = journal, .callbacks = cut_off_after(9000)}),
+                    CutOff);
+    fill(source_broker(), "/", "other", "quorum", 0);
+    AmqpClient client(source_broker().amqp_port());
+    client.delete_queue("other");
+    client.declare_queue("other");
+    for (std::size_t n = 0; n < many; ++n) {
+        client.send("", "other", body(n + 1));
+    }
+    wait_for_confirms(client, many);
+    CHECK_THROWS_WITH(transfer({"//other"}, {.journal = journal}),
+                      Catch::Contains("gives other messages than at the first attempt"));
+}
+
+TEST_CASE("a memory alarm of the target is waited for") {
+    fill(source_broker(), "/", "alarmed", "classic", many);
+    hot_backup::TransferCallbacks callbacks;
+    std::vector<std::vector<std::string>> alarms;
+    bool set = false;
+    callbacks.progress = [&](const auto&, std::uint64_t done, auto) {
+        if (done > 3000 && !set) {
+            set = true;
+            target_broker().eval("vm_memory_monitor:set_vm_memory_high_watermark(0.000001).");
+            harness::wait_for("the alarm", 10s, [] {
+                return target_broker().eval("rabbit_alarm:get_alarms() =/= [].").is_atom("true");
+            });
+        }
+    };
+    callbacks.blocked = [&](const std::vector<std::string>& reasons) {
+        alarms.push_back(reasons);
+        if (!reasons.empty()) {
+            target_broker().eval("vm_memory_monitor:set_vm_memory_high_watermark(0.6).");
+        }
+    };
+    const auto done = transfer({"//alarmed"}, {.callbacks = callbacks});
+    CHECK(alarms == std::vector<std::vector<std::string>>{{"memory"}, {}});
+    CHECK(bodies("classic", "alarmed", many) == all_bodies());
+}
+
+TEST_CASE("a target queue that is deleted meanwhile is one clear error") {
+    for (const std::string type : {"classic", "quorum"}) {
+        CAPTURE(type);
+        const harness::TempDir directory;
+        const auto queue = "deleted." + type;
+        const auto journal = directory.path() / "journal";
+        fill(source_broker(), "/", queue, type, many);
+        hot_backup::TransferCallbacks callbacks;
+        callbacks.progress = [&](const auto&, std::uint64_t done, auto) {
+            if (done == 5000) {
+                AmqpClient(target_broker().amqp_port()).delete_queue(queue);
+            }
+        };
+        CHECK_THROWS_WITH(transfer({"//" + queue}, {.journal = journal, .callbacks = callbacks}),
+                          Catch::Contains(queue));
+        // It is declared again, and gets all.
+        fill(source_broker(), "/", queue, type, many);
+        const auto done = transfer({"//" + queue}, {.journal = journal});
+        CHECK(done.outcomes.at(0).earlier == 0);
+        CHECK(bodies(type, queue, many) == all_bodies());
+    }
+}
+
+TEST_CASE("a queue that rejects is one clear error, and nothing is lost or doubled") {
+    for (const std::string type : {"classic", "quorum"}) {
+        CAPTURE(type);
+        const harness::TempDir directory;
+        const auto queue = "full." + type;
+        const auto journal = directory.path() / "journal";
+        fill(source_broker(), "/", queue, type, many);
+        target_broker().rabbitmqctl({"set_policy", "full", "^full", "--apply-to", "queues",
+                                     R"({"max-length":4000,"overflow":"reject-publish"})"});
+        CHECK_THROWS_WITH(transfer({"//" + queue}, {.journal = journal}),
+                          Catch::Contains("rejected a message"));
+        target_broker().rabbitmqctl({"clear_policy", "full"});
+        fill(source_broker(), "/", queue, type, many);
+        const auto done = transfer({"//" + queue}, {.journal = journal});
+        CHECK(done.outcomes.at(0).earlier > 0);
+        auto found = bodies(type, queue, many);
+        auto expected = all_bodies();
+        std::sort(found.begin(), found.end());
+        std::sort(expected.begin(), expected.end());
+        CHECK(found == expected);
+    }
+}
+
+TEST_CASE("a delivery that another session does is not taken over") {
+    AmqpClient(target_broker().amqp_port()).declare_queue("owned");
+    auto first = attach(target_broker());
+    auto second = attach(target_broker());
+    const auto arguments = [](const char* operation, hot_backup::Broker& broker) {
+        return broker.call(operation,
+                           {{{erlang::atom("transfer"), erlang::binary("t")},
+                             {erlang::atom("vhost"), erlang::binary("/")},
+                             {erlang::atom("queue"), erlang::binary("owned")},
+                             {erlang::atom("position"), erlang::integer(0)}}},
+                           10s);
+    };
+    arguments("deliver_begin", first);
+    CHECK_THROWS_WITH(arguments("deliver_begin", second), Catch::Contains("another session"));
+}
+
+}  // namespace

@@ -1,0 +1,220 @@
+// Messages of every kind from one real broker into another.
+#include "tests/transfer/two_brokers.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace transfer_tests;
+using harness::AmqpArray;
+using harness::AmqpClient;
+using harness::AmqpTable;
+using harness::PublishOptions;
+
+const std::string types[] = {"classic", "quorum", "stream"};
+
+// Every property, and every type of field that RabbitMQ knows. 3.10 has no place for some of them
+// in streams.
+PublishOptions everything(const std::string& type) {
+    PublishOptions options;
+    options.headers = {
+        {"void", {harness::AmqpVoid{}}},
+        {"bool", {true}},
+        {"i8", {std::int8_t{-8}}},
+        {"u8", {std::uint8_t{208}}},
+        {"i16", {std::int16_t{-1600}}},
+        {"u16", {std::uint16_t{61600}}},
+        {"i32", {std::int32_t{-320000}}},
+        {"u32", {std::uint32_t{3200000000U}}},
+        {"i64", {std::int64_t{-64000000000}}},
+        {"float", {1.5F}},
+        {"double", {-2.25}},
+        {"timestamp", {harness::AmqpTimestamp{1795332761}}},
+        {"text", {std::string("grüße\n\"quoted\"")}},
+        {"bytes", {harness::AmqpBytes{std::string("\0\xFF\x01", 3)}}},
+        {"x-custom", {std::string("kept")}},
+    };
+    if (type != "stream") {
+        const AmqpTable more{
+            {"decimal", {harness::AmqpDecimal{2, 12345}}},
+            {"array", {AmqpArray{{std::string("a")}, {std::int32_t{1}}, {harness::AmqpVoid{}}}}},
+            {"table", {AmqpTable{{"inner", {AmqpTable{{"x", {false}}}}}}}},
+            {"x-death", {AmqpArray{{AmqpTable{{"count", {std::int64_t{3}}}}}}}},
+            {"CC", {AmqpArray{{std::string("elsewhere")}}}},
+        };
+        options.headers.insert(options.headers.end(), more.begin(), more.end());
+    }
+    options.content_type = "application/x-ünï";
+    options.content_encoding = "gzip";
+    options.priority = 7;
+    options.correlation_id = "correlation";
+    options.reply_to = "reply.to";
+    options.expiration = "86400000";
+    options.message_id = "id-1";
+    options.timestamp = 1795332761;
+    options.type = "order.created";
+    options.user_id = "guest";
+    options.app_id = "shop";
+    return options;
+}
+
+void check_same(const std::vector<harness::Delivery>& before,
+                const std::vector<harness::Delivery>& after) {
+    REQUIRE(before.size() == after.size());
+    for (std::size_t n = 0; n < before.size(); ++n) {
+        CAPTURE(n);
+        CHECK(before[n].exchange == after[n].exchange);
+        CHECK(before[n].routing_key == after[n].routing_key);
+        CHECK(before[n].properties == after[n].properties);
+        CHECK(before[n].body == after[n].body);
+        CHECK_FALSE(after[n].redelivered);
+    }
+}
+
+TEST_CASE("messages arrive as a consumer of the source would have seen them") {
+    for (const auto& type : types) {
+        CAPTURE(type);
+        const std::string queue = "faithful." + type;
+        const std::string exchange = "faithful." + type + ".exchange";
+        AmqpClient client(source_broker().amqp_port());
+        client.declare_exchange(exchange, "topic");
+        client.declare_queue(queue, of_type(type));
+        // A second queue with the same contents tells what a consumer sees.
+        client.declare_queue(queue + ".copy", of_type(type));
+        for (const auto& name : {queue, queue + ".copy"}) {
+            client.bind_queue(name, exchange, "orders.#");
+        }
+        client.send(exchange, "orders.plain", "plain");
+        client.send(exchange, "orders.all.ü", "with everything", everything(type));
+        client.send(exchange, "orders.transient", "", {.persistent = false});
+        client.send(exchange, "orders.large", std::string(3'000'000, 'x'));
+        for (int n = 0; n < 2500; ++n) {
+            client.send(exchange, "orders." + std::to_string(n), "body " + std::to_string(n));
+        }
+        wait_for_confirms(client, 2504);
+        const auto stream = type == "stream" ? std::optional<std::size_t>(2504) : std::nullopt;
+        const auto before = consume_all(source_broker(), "/", queue + ".copy", stream);
+        REQUIRE(before.size() == 2504);
+
+        const auto done = transfer({"//" + queue});
+        REQUIRE(done.outcomes.size() == 1);
+        CHECK(done.outcomes[0].messages == 2504);
+        CHECK(done.outcomes[0].earlier == 0);
+        check_same(before, consume_all(target_broker(), "/", queue, stream));
+    }
+}
+
+TEST_CASE("only the named queue gets messages, behind what waits there") {
+    for (const auto& type : {"classic", "quorum"}) {
+        CAPTURE(type);
+        const std::string queue = std::string("waiting.") + type;
+        fill(source_broker(), "/", queue, type, 50);
+        AmqpClient target(target_broker().amqp_port());
+        target.declare_exchange("waiting", "fanout");
+        for (const auto& name : {queue, queue + ".other"}) {
+            target.declare_queue(name, of_type(type));
+            target.bind_queue(name, "waiting", "");
+            target.bind_queue(name, "amq.topic", "#");
+        }
+        target.publish("waiting", "", "first");
+        target.publish("waiting", "", "second");
+
+        transfer({"//" + queue});
+        CHECK(count(target_broker(), "/", queue + ".other") == 2);
+        const auto messages = consume_all(target_broker(), "/", queue);
+        REQUIRE(messages.size() == 52);
+        CHECK(messages[0].body == "first");
+        CHECK(messages[1].body == "second");
+        for (std::size_t n = 0; n < 50; ++n) {
+            CHECK(messages[n + 2].body == body(n));
+        }
+    }
+}
+
+TEST_CASE("what is missing is declared, vhosts too, and what exists is left alone") {
+    const std::string vhost = "käse/brot";
+    for (auto* broker : {&source_broker(), &target_broker()}) {
+        if (broker == &source_broker()) {
+            broker->rabbitmqctl({"add_vhost", vhost});
+            broker->rabbitmqctl({"set_permissions", "-p", vhost, "guest", ".*", ".*", ".*"});
+            broker->rabbitmqctl(
+                {"set_policy", "-p", vhost, "limits", "^or", R"({"max-length":100000})"});
+        }
+    }
+    AmqpClient source(source_broker().amqp_port(), vhost);
+    source.declare_exchange("in", "topic");
+    source.declare_exchange("middle", "fanout",
+                            {.arguments = {{"alternate-exchange", {std::string("lost")}}}});
+    source.declare_exchange("lost", "fanout");
+    source.declare_exchange("dead", "direct");
+    source.declare_exchange("unrelated", "direct");
+    source.bind_exchange("middle", "in", "a.#");
+    const std::string queue = "orders/ñ";
+    source.declare_queue(queue, {.arguments = {{"x-queue-type", {std::string("quorum")}},
+                                               {"x-dead-letter-exchange", {std::string("dead")}}}});
+    source.declare_queue("other");
+    source.bind_queue(queue, "middle", "");
+    source.bind_queue("other", "in", "#");
+    source.publish("in", "a.b", "hello");
+
+    transfer({vhost + "/" + queue});
+    target_broker().rabbitmqctl({"set_permissions", "-p", vhost, "guest", ".*", ".*", ".*"});
+    const auto messages = consume_all(target_broker(), vhost, queue);
+    REQUIRE(messages.size() == 1);
+    CHECK(messages[0].exchange == "in");
+    CHECK(messages[0].routing_key == "a.b");
+    // The bindings lead there.
+    AmqpClient target(target_broker().amqp_port(), vhost);
+    target.publish("in", "a.c", "new");
+    CHECK(target.get(queue) == "new");
+    const auto again = make_plan({vhost + "/" + queue});
+    std::vector<std::string> kinds;
+    for (const auto& finding : again.difference.findings) {
+        CAPTURE(finding.kind, finding.name, finding.detail);
+        CHECK(finding.state == hot_backup::DefinitionFinding::State::same);
+        kinds.push_back(finding.kind + " " + finding.name);
+    }
+    CHECK(kinds == std::vector<std::string>{"vhost " + vhost, "queue " + queue, "policy limits",
+                                            "exchange dead", "exchange in", "exchange lost",
+                                            "exchange middle",
+                                            "binding middle -> queue " + queue + " ()",
+                                            "binding in -> exchange middle (a.#)"});
+}
+
+TEST_CASE("a queue comes back under another name, bound to nothing") {
+    fill(source_broker(), "/", "renamed", "classic", 10);
+    AmqpClient target(target_broker().amqp_port());
+    target.declare_queue("renamed");
+    AmqpClient(source_broker().amqp_port()).bind_queue("renamed", "amq.fanout", "");
+    transfer({"//renamed"}, {.as = "renamed.review"});
+    CHECK(count(target_broker(), "/", "renamed") == 0);
+    CHECK(consume_all(target_broker(), "/", "renamed.review").size() == 10);
+    target.publish("amq.fanout", "", "elsewhere");
+    CHECK(count(target_broker(), "/", "renamed.review") == 0);
+}
+
+TEST_CASE("a plan changes nothing") {
+    fill(source_broker(), "/", "planned", "quorum", 10);
+    const auto before = target_broker().rabbitmqctl({"export_definitions", "-"});
+    const auto plan = make_plan({"//planned", "//faithful.*"});
+    CHECK(plan.queues.size() > 1);
+    CHECK(plan.difference.missing.contains("queues"));
+    CHECK(target_broker().rabbitmqctl({"export_definitions", "-"}) == before);
+    CHECK(count(source_broker(), "/", "planned") == 10);
+}
+
+TEST_CASE("a target queue of another type is refused before anything is written") {
+    fill(source_broker(), "/", "typed", "quorum", 10);
+    fill(source_broker(), "/", "typed.other", "classic", 10);
+    AmqpClient(target_broker().amqp_port()).declare_queue("typed", of_type("classic"));
+    const auto before = target_broker().rabbitmqctl({"export_definitions", "-"});
+    CHECK_THROWS_WITH(
+        transfer({"//typed*"}),
+        "queue typed in vhost / is a classic queue, in the backup it is a quorum queue");
+    CHECK(target_broker().rabbitmqctl({"export_definitions", "-"}) == before);
+}
+
+}  // namespace
