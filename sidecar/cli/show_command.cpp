@@ -1,7 +1,7 @@
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/show_queues.hpp"
-#include "sidecar/engine/stored_statistics.hpp"
 #include "sidecar/engine/stored_snapshot.hpp"
+#include "sidecar/engine/stored_statistics.hpp"
 
 namespace hot_backup {
 namespace {

@@ -1,8 +1,8 @@
 #include "sidecar/cli/commands.hpp"
-#include "sidecar/engine/stored_statistics.hpp"
 #include "sidecar/definitions/snapshot_reader.hpp"
 #include "sidecar/engine/interrupt.hpp"
 #include "sidecar/engine/stored_snapshot.hpp"
+#include "sidecar/engine/stored_statistics.hpp"
 #include "sidecar/repository/verify.hpp"
 
 #include <functional>

@@ -35,6 +35,7 @@ std::string name_in(const std::string& config) {
 struct Malformed {
     std::string what;
 };
+struct CutOff : Malformed {};
 
 // Big-endian numbers and bytes one after the other.
 class Bytes {
@@ -46,8 +47,8 @@ public:
 
     std::string_view take(std::uint64_t size) {
         if (size > bytes_.size() - position_) {
-            throw Malformed{"ends in the middle of what begins at byte " +
-                            std::to_string(position_)};
+            throw CutOff{
+                {"ends in the middle of what begins at byte " + std::to_string(position_)}};
         }
         const std::string_view taken = bytes_.substr(position_, size);
         position_ += size;
@@ -139,44 +140,66 @@ Log read_segment(std::string_view content) {
 
 // "RAWA" 1, then Truncate:1 Known:1 Number:22 [Length:16 Uid] Adler32:32 Length:32 Index:64 Term:64
 // Data. The UID is there where its number is used first.
-std::map<std::string, Log> read_wal(std::string_view content) {
-    Bytes bytes(content);
-    bytes.expect(std::string_view("RAWA\x01", 5));
-    std::map<std::uint64_t, std::string> uids;
-    std::map<std::string, Log> logs;
-    while (!bytes.at_end()) {
-        const std::size_t start = bytes.position();
-        const std::uint64_t head = bytes.number(3);
+class WalReader {
+public:
+    explicit WalReader(std::string_view content) : content_(content), bytes_(content) {
+        bytes_.expect(std::string_view("RAWA\x01", 5));
+    }
+
+    // The newest one may end within an entry: the VM writes a batch of entries in several pieces,
+    // and confirms them when all are written. Ra's recovery ends there
+    // (ra_log_wal:recover_records).
+    std::map<std::string, Log> read(bool is_newest) {
+        try {
+            while (!bytes_.at_end()) {
+                read_entry();
+            }
+        } catch (const CutOff&) {
+            if (!is_newest) {
+                throw;
+            }
+        }
+        return std::move(logs_);
+    }
+
+private:
+    void read_entry() {
+        const std::size_t start = bytes_.position();
+        const std::uint64_t head = bytes_.number(3);
         const bool truncate = (head & 0x800000U) != 0;
         const bool known = (head & 0x400000U) != 0;
         const std::uint64_t number = head & 0x3fffffU;
         if (!known) {
-            uids[number] = bytes.take(bytes.number(2));
-        } else if (!uids.contains(number)) {
+            uids_[number] = bytes_.take(bytes_.number(2));
+        } else if (!uids_.contains(number)) {
             throw Malformed{"has an entry of nobody at byte " + std::to_string(start)};
         }
-        const auto adler = static_cast<std::uint32_t>(bytes.number(4));
-        const std::uint64_t length = bytes.number(4);
-        const std::string_view checked = content.substr(bytes.position());
-        const std::uint64_t index = bytes.number(8);
-        const std::uint64_t term = bytes.number(8);
-        const std::string_view data = bytes.take(length);
+        const auto adler = static_cast<std::uint32_t>(bytes_.number(4));
+        const std::uint64_t length = bytes_.number(4);
+        const std::string_view checked = content_.substr(bytes_.position());
+        const std::uint64_t index = bytes_.number(8);
+        const std::uint64_t term = bytes_.number(8);
+        const std::string_view data = bytes_.take(length);
         if (adler != 0 && adler != adler32(checked.substr(0, 16 + length))) {
             throw Malformed{"has a wrong checksum at byte " + std::to_string(start)};
         }
-        Log& log = logs[uids[number]];
+        Log& log = logs_[uids_[number]];
         if (truncate) {
             log.clear();
         } else if (!log.empty() && index > log.rbegin()->first + 1) {
-            throw Malformed{"of " + uids[number] + " goes from entry " +
+            throw Malformed{"of " + uids_[number] + " goes from entry " +
                             std::to_string(log.rbegin()->first) + " to " + std::to_string(index)};
         }
         // A new leader writes over what was not committed.
         log.erase(log.lower_bound(index), log.end());
         log.insert_or_assign(index, Entry{term, crc32(data)});
     }
-    return logs;
-}
+
+    std::string_view content_;
+    Bytes bytes_;
+    std::map<std::uint64_t, std::string> uids_;
+    std::map<std::string, Log> logs_;
+};
 
 // "RASN" 1 Crc32:32, then what that is the checksum of: Length:32, the external term of a map with
 // the index, the state.
@@ -200,9 +223,10 @@ std::uint64_t read_snapshot(std::string_view content) {
 class System {
 public:
     System(const fs::path& directory, RaReport& report) : report_(report) {
-        for (const fs::path& wal : files_in(directory, ".wal")) {
+        const std::vector<fs::path> wals = files_in(directory, ".wal");
+        for (const fs::path& wal : wals) {
             read(wal, report_.problems, [&](std::string_view content) {
-                for (const auto& [uid, log] : read_wal(content)) {
+                for (const auto& [uid, log] : WalReader(content).read(wal == wals.back())) {
                     report_.entries_in_wal += log.size();
                     wal_[uid].push_back(log);
                 }
