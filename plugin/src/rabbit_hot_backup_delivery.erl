@@ -27,8 +27,9 @@
 
 -type memory() :: #{confirmed := position(), beyond := #{position() => true},
                     uncertain := non_neg_integer()}.
-%% What an earlier process leaves: `beyond` are confirmed although one before them is not,
-%% `uncertain` is how many the queue was given and has not confirmed.
+%% What an earlier process leaves: `beyond` are confirmed although one before them is not. So many
+%% messages from `confirmed` on are `uncertain`: those that the queue was given and has not
+%% confirmed are among them.
 
 %% Unconfirmed bytes and messages above which no batch is taken. A classic queue may confirm as
 %% rarely as five times a second, however fast it is.
@@ -58,11 +59,14 @@
                 unconfirmed = #{} :: #{position() => Bytes :: non_neg_integer()},
                 bytes = 0 :: non_neg_integer(),
                 beyond = #{} :: #{position() => true},
+                %% The end of what was uncertain when an earlier process left.
+                uncertain_end = 0 :: position(),
                 part = [] :: iodata(),
                 %% What is left of a batch that is being handed over, and how long it was.
                 taking :: {[rabbit_hot_backup_delivery_compat:message()], pos_integer()}
                         | undefined,
                 failure :: rabbit_hot_backup_protocol:error() | undefined,
+                deleted = false :: boolean(),
                 waiting :: #waiting{} | undefined}).
 
 -spec start_link(key(), Session :: pid(), memory()) -> {ok, pid()} | {error, term()}.
@@ -73,34 +77,47 @@ start_link(Key, Session, Memory) ->
     end.
 
 -spec open(key(), Session :: pid(), position()) ->
-          {ok, #{type := binary(), position := position(), known := boolean(),
-                 uncertain := non_neg_integer()}}
+          {ok, #{type := binary(), identity := binary(), position := position(),
+                 known := boolean(), deleted := boolean(), uncertain := non_neg_integer()}}
         | {error, rabbit_hot_backup_protocol:error()}.
 %% The position counts if no earlier engine has begun this delivery. If one has (`known`) the answer
-%% has the true one, exact but for the messages that are uncertain.
+%% has the true one, exact but for the messages that are uncertain. If the queue of that one was
+%% `deleted` it is 0: whichever has the name now has none of the messages.
 open(Key, Session, Position) ->
     case rabbit_hot_backup_delivery_sup:find_delivery(Key) of
         {ok, Earlier} ->
             case call(Earlier, leave) of
-                {ok, Memory} ->
+                {ok, Left} ->
                     ok = rabbit_hot_backup_delivery_sup:end_delivery(Key),
-                    begin_with(Memory, true, Key, Session);
+                    begin_after(Left, Key, Session);
                 {error, Error} ->
                     {error, Error}
             end;
         error ->
-            begin_with(#{confirmed => Position, beyond => #{}, uncertain => 0}, false, Key,
-                       Session)
+            begin_with(empty_memory(Position), #{known => false, deleted => false}, Key, Session)
     end.
 
--spec begin_with(memory(), Known :: boolean(), key(), Session :: pid()) ->
+-spec begin_after(memory() | deleted, key(), Session :: pid()) ->
           {ok, map()} | {error, rabbit_hot_backup_protocol:error()}.
-begin_with(#{confirmed := Confirmed, uncertain := Uncertain} = Memory, Known, Key, Session) ->
+begin_after(deleted, Key, Session) ->
+    begin_with(empty_memory(0), #{known => false, deleted => true}, Key, Session);
+begin_after(Memory, Key, Session) ->
+    begin_with(Memory, #{known => true, deleted => false}, Key, Session).
+
+-spec begin_with(memory(), #{known := boolean(), deleted := boolean()}, key(), Session :: pid()) ->
+          {ok, map()} | {error, rabbit_hot_backup_protocol:error()}.
+begin_with(#{confirmed := Confirmed, uncertain := Uncertain} = Memory, Earlier, Key, Session) ->
     case rabbit_hot_backup_delivery_sup:start_delivery(Key, Session, Memory) of
-        {ok, Pid} -> {ok, #{type => call(Pid, type), position => Confirmed, known => Known,
-                            uncertain => Uncertain}};
-        {error, Error} -> {error, Error}
+        {ok, Pid} ->
+            {Type, Identity} = call(Pid, queue),
+            {ok, Earlier#{type => Type, identity => Identity, position => Confirmed,
+                          uncertain => Uncertain}};
+        {error, Error} ->
+            {error, Error}
     end.
+
+-spec empty_memory(position()) -> memory().
+empty_memory(Position) -> #{confirmed => Position, beyond => #{}, uncertain => 0}.
 
 -spec append_part(key(), Session :: pid(), position(), binary()) ->
           ok | {error, rabbit_hot_backup_protocol:error()}.
@@ -140,20 +157,23 @@ call(Key, Request) ->
 
 -spec init({key(), Session :: pid(), memory()}) ->
           {ok, #state{}} | {stop, {shutdown, rabbit_hot_backup_protocol:error()}}.
-init({{_, VHost, Queue} = Key, Session, #{confirmed := Confirmed, beyond := Beyond}}) ->
+init({{_, VHost, Queue} = Key, Session,
+      #{confirmed := Confirmed, beyond := Beyond, uncertain := Uncertain}}) ->
     case rabbit_hot_backup_delivery_compat:open(VHost, Queue) of
         {ok, Target} ->
             {ok, #state{key = Key, target = Target,
                         session = {Session, erlang:monitor(process, Session)},
-                        next = Confirmed, confirmed = Confirmed, beyond = Beyond}};
+                        next = Confirmed, confirmed = Confirmed, beyond = Beyond,
+                        uncertain_end = Confirmed + Uncertain}};
         {error, Reason} ->
             {stop, {shutdown, cannot_open(Reason, Key)}}
     end.
 
 -spec handle_call(term(), gen_server:from(), #state{}) ->
           {reply, term(), #state{}} | {noreply, #state{}} | {stop, normal, ok, #state{}}.
-handle_call(type, _, #state{target = Target} = State) ->
-    {reply, rabbit_hot_backup_delivery_compat:type(Target), State};
+handle_call(queue, _, #state{target = Target} = State) ->
+    {reply, {rabbit_hot_backup_delivery_compat:type(Target),
+             rabbit_hot_backup_delivery_compat:identity(Target)}, State};
 handle_call(leave, From, #state{session = undefined, waiting = undefined} = State) ->
     {noreply, attempt(wait(From, leave, ?SETTLE, State))};
 handle_call({part, Session, Position, Bytes}, _, #state{session = {Session, _}} = State) ->
@@ -204,6 +224,8 @@ wait(From, Messages, Milliseconds, State) ->
 %% Does what is waited for, if it can be done by now.
 attempt(#state{waiting = undefined} = State) ->
     State;
+attempt(#state{waiting = #waiting{messages = leave}, deleted = true} = State) ->
+    answer({ok, deleted}, State);
 attempt(#state{waiting = #waiting{messages = leave}, unconfirmed = Unconfirmed} = State) ->
     case map_size(Unconfirmed) of
         0 -> answer({ok, memory(State)}, State);
@@ -244,8 +266,10 @@ progress(Taken, Alarms, #state{confirmed = Confirmed}) ->
     #{taken => Taken, confirmed => Confirmed, alarms => Alarms}.
 
 -spec memory(#state{}) -> memory().
-memory(#state{confirmed = Confirmed, beyond = Beyond, unconfirmed = Unconfirmed}) ->
-    #{confirmed => Confirmed, beyond => Beyond, uncertain => map_size(Unconfirmed)}.
+memory(#state{confirmed = Confirmed, beyond = Beyond, unconfirmed = Unconfirmed,
+              uncertain_end = UncertainEnd}) ->
+    End = lists:max([Confirmed, UncertainEnd | [Last + 1 || Last <- maps:keys(Unconfirmed)]]),
+    #{confirmed => Confirmed, beyond => Beyond, uncertain => End - Confirmed}.
 
 %% ------------------------------------------------------------------
 %% Messages
@@ -308,10 +332,12 @@ said({ok, Target, Outcomes}, State) ->
     lists:foldl(fun outcome/2, State#state{target = Target}, Outcomes);
 said(ignored, State) ->
     State;
-said(deleted, #state{key = {_, VHost, Queue}} = State) ->
+said(deleted, #state{key = {_, VHost, Queue}, target = Target} = State) ->
+    Deleted = rabbit_hot_backup_delivery_compat:is_deleted(Target),
     fail(rabbit_hot_backup_protocol:error(
            failed, "queue ~ts in vhost ~ts was deleted while messages were delivered to it",
-           [Queue, VHost], "Start the restore again: it declares the queue."), State);
+           [Queue, VHost], "Start the restore again: it declares the queue."),
+         State#state{deleted = Deleted});
 said({error, Reason}, #state{key = {_, VHost, Queue}} = State) ->
     fail(rabbit_hot_backup_protocol:error(
            failed, "queue ~ts in vhost ~ts does not take messages: ~tp", [Queue, VHost, Reason],

@@ -7,7 +7,7 @@
 %% through event/2.
 -module(rabbit_hot_backup_delivery_compat).
 
--export([open/2, type/1, deliver/3, is_blocked/1, event/2, blocking_alarms/0]).
+-export([open/2, type/1, identity/1, is_deleted/1, deliver/3, is_blocked/1, event/2, blocking_alarms/0]).
 
 -export_type([target/0, message/0, outcome/0]).
 
@@ -32,6 +32,9 @@
 
 %% AMQP 0-9-1's class of messages.
 -define(BASIC, 60).
+
+%% How long another node may take to say what it calls its member of a quorum queue.
+-define(MEMBER_TIME, 5000).
 
 -spec open(VHost :: binary(), Name :: binary()) -> {ok, target()} | {error, not_found | unsupported}.
 %% rabbit_queue_type is there from 3.9.
@@ -63,6 +66,47 @@ type(#target{queue = Queue}) ->
         rabbit_quorum_queue -> <<"quorum">>;
         rabbit_stream_queue -> <<"stream">>;
         Other -> atom_to_binary(Other)
+    end.
+
+-spec identity(target()) -> binary().
+%% Tells a queue from another one that has its name later; empty where nothing does. It outlives
+%% restarts of the node, and is the same on all nodes. The members of a quorum queue have one each,
+%% the first one's is taken. A classic queue has only its pid, which no restart leaves as it is.
+identity(#target{queue = Queue}) ->
+    case {amqqueue:get_type(Queue), amqqueue:get_type_state(Queue)} of
+        {rabbit_stream_queue, #{name := Name}} ->
+            base64:encode(unicode:characters_to_binary(Name));
+        {rabbit_quorum_queue, #{nodes := Nodes}} ->
+            {Member, _} = amqqueue:get_pid(Queue),
+            member_identity(Member, lists:min(members(Nodes)));
+        _ ->
+            <<>>
+    end.
+
+-spec members([node()] | #{node() => term()}) -> [node()].
+%% A map in later releases of 4.
+members(Nodes) when is_map(Nodes) -> maps:keys(Nodes);
+members(Nodes) -> Nodes.
+
+-spec member_identity(atom(), node()) -> binary().
+member_identity(Member, Node) ->
+    try erpc:call(Node, ra_directory, uid_of, [quorum_queues, Member], ?MEMBER_TIME) of
+        Uid when is_binary(Uid) -> base64:encode(Uid);
+        _ -> <<>>
+    catch
+        %% The node is down, or its release knows no Ra systems.
+        error:{erpc, _} -> <<>>;
+        error:{exception, _, _} -> <<>>
+    end.
+
+-spec is_deleted(target()) -> boolean().
+%% Whether a queue that has said that it ended was deleted, maybe to be declared anew at once. A
+%% classic queue says the same when its node stops; then it is still registered, with its pid.
+is_deleted(#target{name = Name, queue = Queue} = Target) ->
+    case rabbit_amqqueue:lookup(Name) of
+        {ok, Now} -> type(Target) =/= <<"classic">>
+                         orelse amqqueue:get_pid(Now) =/= amqqueue:get_pid(Queue);
+        {error, _} -> true
     end.
 
 -spec deliver(message(), Sequence :: non_neg_integer(), target()) ->

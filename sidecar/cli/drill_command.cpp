@@ -36,6 +36,7 @@ OrderedJson summary_of(const std::string& id, const DrillReport& drill,
             {"booted", true},
             {"rabbitmq_version", options.rabbitmq.version},
             {"differences", drill.findings},
+            {"not_proven", drill.not_proven},
             {"files", drill.files},
             {"bytes", drill.bytes},
             {"counts", counts},
@@ -46,8 +47,9 @@ OrderedJson summary_of(const std::string& id, const DrillReport& drill,
 
 void print(const std::string& id, const DrillReport& drill, Output& output) {
     output.line(id +
-                (drill.findings == 0 ? "  boots and serves all of it: "
-                                     : "  boots, but serves something else: ") +
+                (drill.findings > 0     ? "  boots, but serves something else: "
+                 : drill.not_proven > 0 ? "  boots, with counts that prove nothing: "
+                                        : "  boots and serves all of it: ") +
                 plural(drill.queues.queues, "queue", "queues") + " with " +
                 plural(drill.queues.messages, "message", "messages") + ", of them " +
                 plural(drill.queues.streams, "stream", "streams"));
@@ -55,6 +57,10 @@ void print(const std::string& id, const DrillReport& drill, Output& output) {
                 " restored in " + format_duration(drill.restore_time.count()) + ", booted in " +
                 format_duration(drill.boot_time.count()) + ", checked in " +
                 format_duration(drill.check_time.count()));
+    if (drill.not_proven > 0) {
+        output.line("  " + plural(drill.not_proven, "queue has", "queues have") +
+                    " another number of messages than the node had counted some seconds before");
+    }
     if (drill.queues.uncounted > 0) {
         output.line("  the backup does not say how many messages were in " +
                     plural(drill.queues.uncounted, "queue", "queues"));

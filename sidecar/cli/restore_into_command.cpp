@@ -8,6 +8,7 @@
 #include "sidecar/repository/checksum.hpp"
 #include "sidecar/transfer/transfer.hpp"
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <utility>
@@ -144,7 +145,7 @@ private:
     void restore_messages() {
         const auto options = sandbox_options(arguments_.sandbox, summary_.rabbitmq_version);
         Journal journal(journal_path(options),
-                        {id_, summary_.node, target_.identity().node, wanted_.as.value_or("")});
+                        {id_, summary_.node, target_.identity().cluster, wanted_.as.value_or("")});
         if (journal.resumed()) {
             output_.line("going on with the restore of the journal " + printable(journal.path()));
         }
@@ -159,6 +160,8 @@ private:
         booted.keep_log_of([&] {
             Broker source(std::make_unique<erlang::NodeChannel>(booted.sandbox().connection()),
                           [this] { target_.look_up(); });
+            // The boot took a while: somebody may have declared something meanwhile.
+            plan_ = make_plan();
             declare();
             transfer_messages(plan_, {source, booted.sandbox().amqp_port()}, target_, journal,
                               {arguments_.rate_limit.value_or(0)}, transfer_callbacks());
@@ -166,13 +169,19 @@ private:
         journal.remove();
     }
 
-    // The same restore finds it again; another one has another.
+    // The same restore finds it again, through whichever node of the cluster; another one has
+    // another.
     std::string journal_path(const SandboxOptions& options) const {
         if (wanted_.journal) {
             return *wanted_.journal;
         }
-        const Json all{target_.identity().node, wanted_.as.value_or(""), wanted_.queues,
-                       wanted_.vhosts,          arguments_.all,          arguments_.repository};
+        const auto repository = std::filesystem::canonical(repository_.directory()).string();
+        const Json all{target_.identity().cluster,
+                       wanted_.as.value_or(""),
+                       wanted_.queues,
+                       wanted_.vhosts,
+                       arguments_.all,
+                       repository};
         return options.scratch_parent / ("rabbitmq-hot-backup-restore-" + id_ + "-" +
                                          checksum(to_line(all)).hex().substr(0, 16) + ".journal");
     }

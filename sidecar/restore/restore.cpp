@@ -68,7 +68,9 @@ private:
     };
 
     void refuse_if_occupied() const {
-        if (!options_.force) {
+        if (options_.force) {
+            target_.throw_unless_replaceable();
+        } else {
             target_.throw_if_occupied();
         }
     }

@@ -115,7 +115,8 @@ void Staging::remove_half_published() const {
 }
 
 void Staging::sync() const {
-    sync_file_system(directory_);
+    // By a file that is open since the beginning: so no error of a write in between is missed.
+    sync_file_system(marker_, directory_);
 }
 
 std::vector<Path> Staging::publish(bool durable) {

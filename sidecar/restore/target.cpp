@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <system_error>
 
@@ -14,6 +15,9 @@ namespace hot_backup {
 namespace {
 
 namespace fs = std::filesystem;
+
+// What RabbitMQ makes in a node's data directory, one or the other in every version.
+constexpr std::array marks_of_a_node{"schema.DAT", "msg_stores", "quorum", "coordination"};
 
 Path absolute_name(const Path& path) {
     std::error_code error;
@@ -126,6 +130,17 @@ void Target::throw_if_occupied() const {
                         (found.front() == data_directory_ ? " is not empty" : " is there already"),
                     "Choose another target, or add --force: what is there is then moved aside, "
                     "not deleted.");
+    }
+}
+
+void Target::throw_unless_replaceable() const {
+    const auto has = [&](const char* name) { return is_there(data_directory_ / name); };
+    if (is_there(data_directory_) && !is_empty_directory(data_directory_) &&
+        std::ranges::none_of(marks_of_a_node, has)) {
+        throw Error(ErrorCode::usage,
+                    name_.string() + " is not empty, and not the data directory of a node",
+                    "Name the data directory itself, such as "
+                    "/var/lib/rabbitmq/mnesia/rabbit@HOST; or move that away.");
     }
 }
 

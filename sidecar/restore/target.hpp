@@ -29,6 +29,8 @@ public:
     std::vector<Path> occupied() const;
     // Error usage when something is in the way.
     void throw_if_occupied() const;
+    // Error usage when what is in the way is not the data directory of a node.
+    void throw_unless_replaceable() const;
     // Error failed: so many bytes do not fit.
     void throw_unless_fits(std::uint64_t bytes) const;
 

@@ -120,8 +120,7 @@ void sync_target(const Path& path) {
     }
 }
 
-void sync_file_system(const Path& path) {
-    const Descriptor file = open_target(path, O_RDONLY | O_DIRECTORY);
+void sync_file_system(const Descriptor& file, const Path& path) {
     check(::syncfs(file.number()), "sync the file system of", path);
 }
 

@@ -25,8 +25,8 @@ void write_at(const Descriptor& file, std::string_view bytes, std::uint64_t offs
 std::string read_target(const Path& path);
 
 void sync_target(const Path& path);
-// All that was written to the file system of `path`, in one commit of its journal.
-void sync_file_system(const Path& path);
+// All that was written to the file system of `file`, in one commit of its journal.
+void sync_file_system(const Descriptor& file, const Path& path);
 
 // Fails where `to` is taken, but for an empty directory that a directory replaces.
 void rename_target(const Path& from, const Path& to);

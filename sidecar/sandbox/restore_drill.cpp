@@ -40,7 +40,7 @@ DrillReport hold_drill(const Repository& repository, const std::string& backup_i
 
     DrillReport drill;
     const ReportDifference count = [&](Difference difference) {
-        drill.findings += difference.excuse.empty() ? 1U : 0U;
+        ++(difference.excuse.empty() ? drill.findings : drill.not_proven);
         report(std::move(difference));
     };
     const auto begin = Clock::now();

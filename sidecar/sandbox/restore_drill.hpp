@@ -24,7 +24,8 @@ struct DrillReport {
     std::chrono::duration<double> restore_time{};
     std::chrono::duration<double> boot_time{};
     std::chrono::duration<double> check_time{};
-    std::uint64_t findings = 0;  // differences without an excuse
+    std::uint64_t findings = 0;    // differences without an excuse
+    std::uint64_t not_proven = 0;  // with one
 };
 
 // Differences are reported as they are found, and the drill goes on. Error: it could not be held;

@@ -85,6 +85,14 @@ std::string advanced_taken_over_from(const std::optional<Path>& configuration) {
                : "";
 }
 
+// A node that kept its write-ahead log elsewhere has it in a directory of its own after a restore.
+std::string log_directory_of_raft(const RestoredNode& restored) {
+    const auto log = std::ranges::find(restored.moved_parts, "quorum_wal", &MovedPart::role);
+    return log == restored.moved_parts.end()
+               ? ""
+               : "{ra,[{wal_data_dir," + erlang_string(log->to.string()) + "}]},";
+}
+
 // Nothing of a sandbox is to be blocked for want of space: what it writes is thrown away.
 std::string rabbitmq_conf(const SandboxPlan& plan) {
     return "listeners.tcp.1 = 127.0.0.1:" + std::to_string(plan.ports.amqp) +
@@ -154,7 +162,8 @@ void write_configuration(const SandboxPlan& plan) {
     write_file(directory / "rabbitmq.conf", rabbitmq_conf(plan));
     // Our own program needs no port program inside.
     write_file(directory / "advanced.config",
-               "[" + advanced_taken_over_from(plan.restored.configuration) +
+               "[" + log_directory_of_raft(plan.restored) +
+                   advanced_taken_over_from(plan.restored.configuration) +
                    "{rabbitmq_hot_backup,[{port,false}]}].\n");
     write_file(directory / "enabled_plugins", "[rabbitmq_hot_backup].\n");
 }

@@ -262,6 +262,10 @@ private:
         return exchange.name.starts_with("amq.") || backup_.exchanges.contains(exchange);
     }
 
+    bool exists(const Name& exchange) const {
+        return exchange.name.starts_with("amq.") || target_.exchanges.contains(exchange);
+    }
+
     void exchanges() {
         for (const auto& name : exchanges_) {
             const auto ours = backup_.exchanges.find(name);
@@ -293,6 +297,10 @@ private:
                        (type == "exchange" && !can_exist(destination))) {
                 find(State::withheld, "binding", destination.vhost, title,
                      "the backup's definitions do not have its exchange");
+            } else if (type == "exchange" && exists(destination)) {
+                // Live messages would come to whatever else is behind that exchange.
+                find(State::withheld, "binding", destination.vhost, title,
+                     "it would bring messages to exchange " + destination.name + ", which exists");
             } else {
                 declare("bindings", "binding", destination.vhost, title, *binding);
             }

@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 // A request to the plugin is at most 1 MiB long (docs/protocol.md): what the terms add to the
 // messages has to fit, too.
 constexpr std::size_t batch_limit = 768 * 1024;
+// A longer body goes in parts.
+constexpr std::size_t part_size = batch_limit / 2;
 constexpr std::size_t messages_limit = 1000;
 constexpr std::size_t overhead = 64;  // of a message in a request
 // The plugin answers in seconds whatever the queue does.
@@ -36,6 +38,8 @@ Delivery::Delivery(Broker& target, std::string transfer, QueueName queue, std::u
     const auto result = target_.call("deliver_begin", make_map(std::move(asked)), answer_time);
     const Fields fields("answer to deliver_begin", result);
     type_ = fields.text("type");
+    identity_ = fields.text("identity");
+    deleted_ = fields.atom("deleted") == "true";
     first_ = next_ = confirmed_ = fields.count("position");
     remembered_ = fields.atom("known") == "true";
     uncertain_ = fields.count("uncertain");
@@ -49,7 +53,8 @@ std::vector<std::pair<std::string_view, Term>> Delivery::arguments() const {
 
 void Delivery::add(Message message) {
     const auto size = message.size() + overhead;
-    if (!batch_.empty() && batch_bytes_ + size > batch_limit) {
+    // Parts go ahead of the first message of a batch.
+    if (!batch_.empty() && (batch_bytes_ + size > batch_limit || message.body.size() > part_size)) {
         send_batch();
     }
     send_parts(message.body);
@@ -66,8 +71,8 @@ void Delivery::add(Message message) {
 // What of a body does not fit into a request goes ahead of it.
 void Delivery::send_parts(std::string& body) {
     std::string_view rest = body;
-    while (rest.size() > batch_limit / 2) {
-        const auto part = rest.substr(0, batch_limit / 2);
+    while (rest.size() > part_size) {
+        const auto part = rest.substr(0, part_size);
         auto asked = arguments();
         asked.emplace_back("position", erlang::integer(next_));
         asked.emplace_back("body", erlang::binary(part));
@@ -151,6 +156,10 @@ void Delivery::finish() {
         deliver(erlang::list({}));
         throw_if_stalled();
     }
+    end();
+}
+
+void Delivery::end() {
     target_.call("deliver_end", make_map(arguments()), answer_time);
 }
 

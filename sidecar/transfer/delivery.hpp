@@ -38,6 +38,10 @@ public:
              DeliveryCallbacks callbacks);
 
     const std::string& type() const noexcept { return type_; }
+    // Tells the queue from another one that has its name later; empty when nothing does.
+    const std::string& identity() const noexcept { return identity_; }
+    // Whether the queue that the target remembers was deleted: this is another one.
+    bool deleted() const noexcept { return deleted_; }
     // The first message to be added. The queue has all before it.
     std::uint64_t position() const noexcept { return first_; }
     // Whether the target remembers the delivery; else the position is the one that was asked for.
@@ -51,6 +55,8 @@ public:
     void add(Message message);
     // Sends what is left, waits until everything is confirmed and ends the delivery.
     void finish();
+    // Ends the delivery: the target forgets it.
+    void end();
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -74,6 +80,8 @@ private:
     QueueName queue_;
     DeliveryCallbacks callbacks_;
     std::string type_;
+    std::string identity_;
+    bool deleted_ = false;
     std::uint64_t first_ = 0;
     bool remembered_ = false;
     std::uint64_t uncertain_ = 0;

@@ -2,6 +2,7 @@
 
 #include "erlang_port/error.hpp"
 #include "sidecar/json.hpp"
+#include "sidecar/repository/file_system.hpp"
 #include "sidecar/transfer/random_text.hpp"
 
 #include <fcntl.h>
@@ -55,10 +56,17 @@ OrderedJson to_json(const RestoreIdentity& identity) {
 }
 
 OrderedJson to_json(const QueueName& queue, const QueueJournal& entry) {
-    return {{"vhost", queue.vhost},         {"queue", queue.name},
-            {"transfer", entry.transfer},   {"sent", entry.sent},
-            {"confirmed", entry.confirmed}, {"sum_high", entry.sum.high},
-            {"sum_low", entry.sum.low},     {"done", entry.done}};
+    return {{"vhost", queue.vhost},
+            {"queue", queue.name},
+            {"transfer", entry.transfer},
+            {"sent", entry.sent},
+            {"confirmed", entry.confirmed},
+            {"sum_high", entry.sum.high},
+            {"sum_low", entry.sum.low},
+            {"done", entry.done},
+            {"doubtful_begin", entry.doubtful_begin},
+            {"doubtful_end", entry.doubtful_end},
+            {"identity", entry.identity}};
 }
 
 }  // namespace
@@ -100,11 +108,8 @@ Journal::~Journal() {
 void Journal::read(const RestoreIdentity& identity) {
     const auto content = read_all(fd_, path_);
     const auto whole = content.rfind('\n') + 1;  // 0 when there is no whole line
-    if (whole < content.size() && ::ftruncate(fd_, static_cast<off_t>(whole)) != 0) {
-        fail("write", path_);
-    }
     if (whole == 0) {
-        append(to_line(to_json(identity)));
+        begin(content, to_line(to_json(identity)));
         return;
     }
     resumed_ = true;
@@ -129,15 +134,30 @@ void Journal::read(const RestoreIdentity& identity) {
                 continue;
             }
             entries_[{line.at("vhost"), line.at("queue")}] = {
-                line.at("transfer"),
-                line.at("sent"),
-                line.at("confirmed"),
-                {line.at("sum_high"), line.at("sum_low")},
-                line.at("done")};
+                line.at("transfer"),     line.at("sent"),
+                line.at("confirmed"),    {line.at("sum_high"), line.at("sum_low")},
+                line.at("done"),         line.at("doubtful_begin"),
+                line.at("doubtful_end"), line.at("identity")};
         }
     } catch (const OrderedJson::exception&) {
         damaged(path_);
     }
+    // What was being written when the restore was cut off.
+    if (whole < content.size() && ::ftruncate(fd_, static_cast<off_t>(whole)) != 0) {
+        fail("write", path_);
+    }
+}
+
+// Only what this very restore may have begun to write is written over.
+void Journal::begin(const std::string& content, const std::string& header) {
+    if (!header.starts_with(content)) {
+        damaged(path_);
+    }
+    if (::ftruncate(fd_, 0) != 0) {
+        fail("write", path_);
+    }
+    append(header);
+    posix_file_system().sync_parent(path_);
 }
 
 QueueJournal Journal::find(const QueueName& queue) const {

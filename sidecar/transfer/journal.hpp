@@ -30,6 +30,10 @@ struct QueueJournal {
     std::uint64_t confirmed = 0;  // messages that the queue has for certain
     MessageSum sum;               // of the confirmed ones
     bool done = false;
+    // Positions [doubtful_begin, doubtful_end) may be in the queue twice, by any of the runs.
+    std::uint64_t doubtful_begin = 0;
+    std::uint64_t doubtful_end = 0;
+    std::string identity = {};  // of the queue that has them, where it has one
 };
 
 // Of what the journal is. Another restore needs another journal.
@@ -63,6 +67,7 @@ public:
 
 private:
     void read(const RestoreIdentity& identity);
+    void begin(const std::string& content, const std::string& header);
     void append(const std::string& line);
 
     std::string path_;

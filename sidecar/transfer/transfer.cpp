@@ -12,6 +12,7 @@
 #include <chrono>
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 
 namespace hot_backup {
@@ -103,6 +104,14 @@ private:
     Checksum checksum_;
 };
 
+// Whatever earlier runs delivered went with the queue. A run that is cut off before it sends
+// anything leaves nothing else that would say so.
+void forget(const QueueName& queue, Journal& journal) {
+    QueueJournal entry;
+    entry.transfer = random_text();
+    journal.write(queue, entry);
+}
+
 class Transfer {
 public:
     Transfer(const TransferPlan& plan, const TransferSource& source, Broker& target,
@@ -116,16 +125,27 @@ public:
           callbacks_(callbacks) {}
 
     void run(const PlannedQueue& queue) {
-        entry_ = journal_.find(queue.move.to);
-        if (queue.to_declare && entry_.sent > 0) {
-            // Whatever earlier runs delivered went with the queue.
-            entry_ = {};
-            entry_.transfer = random_text();
+        const auto& to = queue.move.to;
+        entry_ = journal_.find(to);
+        auto delivery = begin_delivery(to);
+        if (delivery->deleted() || is_other(delivery->identity())) {
+            forget(to, journal_);
+            entry_ = journal_.find(to);
+            delivery->end();
+            delivery = begin_delivery(to);
+        }
+        check_type(queue, *delivery);
+        if (!delivery->identity().empty()) {
+            entry_.identity = delivery->identity();
         }
         outcome_ = {queue.move, queue.type, entry_.confirmed, entry_.confirmed, 0, 0};
-        if (!entry_.done) {
-            move_messages(queue);
+        if (entry_.done) {
+            delivery->end();
+        } else {
+            move_messages(queue, *delivery);
         }
+        outcome_.doubtful_begin = entry_.doubtful_begin;
+        outcome_.doubtful_end = entry_.doubtful_end;
         callbacks_.finished(outcome_);
     }
 
@@ -136,14 +156,21 @@ private:
         MessageSum sum;
     };
 
-    void move_messages(const PlannedQueue& queue) {
-        const auto& to = queue.move.to;
-        Delivery delivery(
+    std::unique_ptr<Delivery> begin_delivery(const QueueName& to) {
+        return std::make_unique<Delivery>(
             target_, entry_.transfer, to, entry_.confirmed,
-            {[&](std::uint64_t end) { note_sending(to, end); },
-             [&](std::uint64_t position) { note_confirmed(position); }, callbacks_.blocked});
-        check_type(queue, delivery);
-        note_doubt(delivery);
+            DeliveryCallbacks{[this, &to](std::uint64_t end) { note_sending(to, end); },
+                              [this](std::uint64_t position) { note_confirmed(position); },
+                              callbacks_.blocked});
+    }
+
+    bool is_other(const std::string& identity) const {
+        return !identity.empty() && !entry_.identity.empty() && identity != entry_.identity;
+    }
+
+    void move_messages(const PlannedQueue& queue, Delivery& delivery) {
+        const auto& to = queue.move.to;
+        note_doubt(to, delivery);
         QueueReader reader(address_, queue.move.from, queue.type, counts_.at(queue.move.from),
                            [this] { look_up(); });
 
@@ -178,11 +205,18 @@ private:
         }
     }
 
-    void note_doubt(const Delivery& delivery) {
-        outcome_.earlier = delivery.position();
-        outcome_.doubtful_begin = delivery.position();
-        outcome_.doubtful_end = delivery.remembered() ? delivery.position() + delivery.uncertain()
-                                                      : std::max(entry_.sent, delivery.position());
+    // The target remembers from now on, and a later run hears of no doubt: it is written at once.
+    void note_doubt(const QueueName& queue, const Delivery& delivery) {
+        const auto begin = delivery.position();
+        const auto end = delivery.remembered() ? begin + delivery.uncertain() : entry_.sent;
+        outcome_.earlier = begin;
+        if (begin >= end) {
+            return;
+        }
+        const bool first = entry_.doubtful_begin == entry_.doubtful_end;
+        entry_.doubtful_begin = first ? begin : std::min(entry_.doubtful_begin, begin);
+        entry_.doubtful_end = std::max(entry_.doubtful_end, end);
+        journal_.write(queue, entry_);
     }
 
     // What the target has already. The backup is booted anew: that it gives the same messages first
@@ -220,7 +254,8 @@ private:
     void note_sending(const QueueName& queue, std::uint64_t end) {
         // A batch ends before the message at hand, or with it.
         sent_.push_back(end == here_.position ? here_ : before_);
-        entry_.sent = end;
+        // Behind a run that was cut off, messages are sent that were sent before.
+        entry_.sent = std::max(entry_.sent, end);
         journal_.write(queue, entry_);
     }
 
@@ -267,6 +302,11 @@ private:
 void transfer_messages(const TransferPlan& plan, const TransferSource& source, Broker& target,
                        Journal& journal, const TransferOptions& options,
                        const TransferCallbacks& callbacks) {
+    for (const auto& queue : plan.queues) {
+        if (queue.to_declare && journal.find(queue.move.to).sent > 0) {
+            forget(queue.move.to, journal);
+        }
+    }
     Transfer transfer(plan, source, target, journal, options, callbacks);
     // The source's connection is kept alive while the target is waited for.
     target.on_wait([&] { source.broker.keep_alive(); });

@@ -172,7 +172,12 @@ TEST_CASE("an empty directory is replaced, a full one only by force and never de
         CHECK(has(error.what(), "is not empty"));
         CHECK(has(error.hint(), "--force"));
         CHECK(backup.around() == Names{"rabbit@here"});
+        // It may be anybody's, the directory around all nodes too.
+        CHECK(has(error_of([&] { backup.restore(id, {.force = true}); }).what(),
+                  "not the data directory of a node"));
+        CHECK(backup.around() == Names{"rabbit@here"});
 
+        fs::create_directory(backup.target() / "msg_stores");
         const RestoredNode node = backup.restore(id, {.force = true});
         REQUIRE(node.moved_aside.size() == 1);
         CHECK(read_file(node.moved_aside[0] / "precious") == "messages");
@@ -196,8 +201,11 @@ TEST_CASE("an empty directory is replaced, a full one only by force and never de
     SECTION("a file") {
         fs::remove(backup.target());
         write_file(backup.target(), "a file");
-        CHECK(error_of([&] { backup.restore(id); }).code() == ErrorCode::usage);
-        CHECK(read_file(backup.restore(id, {.force = true}).moved_aside.at(0)) == "a file");
+        for (const bool force : {false, true}) {
+            CHECK(error_of([&] { backup.restore(id, {.force = force}); }).code() ==
+                  ErrorCode::usage);
+        }
+        CHECK(read_file(backup.target()) == "a file");
     }
 }
 

@@ -129,6 +129,24 @@ TEST_CASE("a backup of every kind of queue boots and differs in nothing, while i
     }
 }
 
+TEST_CASE("a sandbox has the write-ahead log that its node keeps elsewhere") {
+    const TempDir files;
+    const Broker broker({.application_settings = {
+                             {"ra", {"{wal_data_dir,\"" + (files / "wal").string() + "\"}"}}}});
+    AmqpClient client(broker.amqp_port());
+    client.declare_queue("quorum", {.arguments = {{"x-queue-type", {std::string("quorum")}}}});
+    for (int n = 0; n < 50; ++n) {
+        client.publish("", "quorum", "in the log only");
+    }
+    const auto created = create_backup(broker, files / "repository");
+    REQUIRE(created.exit_code == 0);
+    const auto result =
+        drill(files / "repository", created.line("summary").at("backup"), files.path());
+    INFO(result.output << result.error_output);
+    CHECK(result.exit_code == 0);
+    CHECK(result.line("summary").at("counts").at("messages") == 50);
+}
+
 TEST_CASE("a sandbox listens on the loopback interface only and connects to nobody") {
     auto& node = backed_up_node();
     const TempDir scratch;

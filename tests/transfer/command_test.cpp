@@ -101,8 +101,14 @@ TEST_CASE("lost queues come back from a backup, and a killed restore goes on") {
                           [&] { return slow.output().find("deliver to") != std::string::npos; });
         harness::wait_for("some messages", 1min,
                           [&] { return count(scene.broker, "/", "shop.quorum") > many / 10; });
+        const auto sandbox = harness::descendants(slow.pid());
         slow.signal(SIGKILL);
         slow.wait(10s);
+        // Its directory is locked until they have ended.
+        harness::wait_for("the end of its sandbox", 30s, [&] {
+            return std::ranges::all_of(
+                sandbox, [](pid_t process) { return harness::program_name(process).empty(); });
+        });
     }
     const auto resumed = scene.run({"--queue", "//shop.quorum"});
     INFO(resumed.output << resumed.error_output);

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -164,6 +165,23 @@ TEST_CASE("a policy that would change what exists is withheld") {
                 "withheld policy broad: it would change queue or else, which exists",
                 "missing policy narrow",
                 "withheld policy perl: it would change queue or else, which exists"});
+}
+
+TEST_CASE("what is bound to an exchange that exists is withheld, what to a new one is not") {
+    Builder backup;
+    backup.queue("q").exchange("here").exchange("new").exchange("source");
+    backup.binding("here", "q").binding("new", "q");
+    backup.binding("source", "here", "exchange").binding("source", "new", "exchange");
+    Builder target;
+    target.exchange("here");
+    const auto lines = compare(backup, target, "q");
+    const auto has = [&](const std::string& line) {
+        return std::find(lines.begin(), lines.end(), line) != lines.end();
+    };
+    CHECK(has("missing binding source -> exchange new (k)"));
+    CHECK(
+        has("withheld binding source -> exchange here (k): it would bring messages to exchange "
+            "here, which exists"));
 }
 
 TEST_CASE("under another name a queue is bound to nothing") {

@@ -1,5 +1,6 @@
 // Transfers that are cut off or held up, and go on.
 #include "erlang_port/error.hpp"
+#include "sidecar/transfer/delivery.hpp"
 #include "tests/harness/temp_dir.hpp"
 #include "tests/harness/wait.hpp"
 #include "tests/transfer/two_brokers.hpp"
@@ -7,7 +8,9 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace {
@@ -87,8 +90,13 @@ TEST_CASE("where the target has forgotten, what may have come twice is said") {
         transfer({"//forgotten"}, {.journal = journal, .callbacks = cut_off_after(9000)}), CutOff);
     forget_deliveries();
     fill(source_broker(), "/", "forgotten", "classic", many);
+    // The run that finds the doubt does not come to say so.
+    CHECK_THROWS_AS(transfer({"//forgotten"}, {.journal = journal, .callbacks = cut_off_after(7)}),
+                    CutOff);
+    fill(source_broker(), "/", "forgotten", "classic", many);
     const auto outcome = transfer({"//forgotten"}, {.journal = journal}).outcomes.at(0);
     CHECK(outcome.doubtful_begin == outcome.earlier);
+    CHECK(outcome.doubtful_end > outcome.doubtful_begin);
     CHECK(outcome.doubtful_end <= 9000 + 1000);
 
     auto found = bodies("classic", "forgotten", 0);
@@ -165,6 +173,48 @@ TEST_CASE("a target queue that is deleted meanwhile is one clear error") {
     }
 }
 
+TEST_CASE("a target queue that its application deletes and declares anew gets all") {
+    for (const std::string type : {"classic", "quorum", "stream"}) {
+        CAPTURE(type);
+        const harness::TempDir directory;
+        const auto queue = "anew." + type;
+        const auto journal = directory.path() / "journal";
+        fill(source_broker(), "/", queue, type, many);
+        CHECK_THROWS_AS(
+            transfer({"//" + queue}, {.journal = journal, .callbacks = cut_off_after(9000)}),
+            CutOff);
+        fill(target_broker(), "/", queue, type, 0);
+        fill(source_broker(), "/", queue, type, many);
+        const auto outcome = transfer({"//" + queue}, {.journal = journal}).outcomes.at(0);
+        CHECK(outcome.earlier == 0);
+        CHECK(outcome.doubtful_begin == outcome.doubtful_end);
+        CHECK(bodies(type, queue, many) == all_bodies());
+    }
+}
+
+TEST_CASE("so does one that had all, and one whose delivery the target has forgotten") {
+    const harness::TempDir directory;
+    const auto journal = directory.path() / "journal";
+    const auto fill_source = [] {
+        for (const auto* queue : {"whole.a", "whole.b"}) {
+            fill(source_broker(), "/", queue, "quorum", many);
+        }
+    };
+    fill_source();
+    CHECK_THROWS_AS(
+        transfer({"//whole.*"}, {.journal = journal, .callbacks = cut_off_after(many + 9000)}),
+        CutOff);
+    forget_deliveries();
+    for (const auto* queue : {"whole.a", "whole.b"}) {
+        fill(target_broker(), "/", queue, "quorum", 0);
+    }
+    fill_source();
+    for (const auto& outcome : transfer({"//whole.*"}, {.journal = journal}).outcomes) {
+        CHECK(outcome.earlier == 0);
+        CHECK(bodies("quorum", outcome.move.to.name, many) == all_bodies());
+    }
+}
+
 TEST_CASE("a queue that rejects is one clear error, and nothing is lost or doubled") {
     for (const std::string type : {"classic", "quorum"}) {
         CAPTURE(type);
@@ -186,6 +236,48 @@ TEST_CASE("a queue that rejects is one clear error, and nothing is lost or doubl
         std::sort(expected.begin(), expected.end());
         CHECK(found == expected);
     }
+}
+
+TEST_CASE("what a queue has not confirmed stays uncertain over any number of sessions") {
+    AmqpClient(target_broker().amqp_port()).declare_queue("stuck");
+    const auto control = [](const std::string& what) {
+        target_broker().eval(
+            "{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"stuck\">>)), "
+            "sys:" +
+            what + "(amqqueue:get_pid(Q)).");
+    };
+    const auto begin = [] {
+        // The end of the session before is noticed when it is.
+        std::optional<hot_backup::Delivery> delivery;
+        auto target = attach(target_broker());
+        harness::wait_for("the delivery", 1min, [&] {
+            try {
+                delivery.emplace(target, "t", hot_backup::QueueName{"/", "stuck"}, 0,
+                                 hot_backup::DeliveryCallbacks{[](auto) {}, [](auto) {}, {}});
+            } catch (const hot_backup::Error& error) {
+                if (std::string(error.what()).find("another session") == std::string::npos) {
+                    throw;
+                }
+                return false;
+            }
+            return true;
+        });
+        return std::tuple(delivery->remembered(), delivery->position(), delivery->uncertain());
+    };
+    control("suspend");
+    {
+        auto target = attach(target_broker());
+        hot_backup::Delivery delivery(target, "t", {"/", "stuck"}, 0,
+                                      {[](auto) {}, [](auto) {}, {}});
+        for (int n = 0; n < 4; ++n) {
+            // Each is a batch, and goes when the next one comes.
+            delivery.add({"", "stuck", std::string(2, '\0'), std::string(800'000, 'x')});
+        }
+    }
+    using Expected = std::tuple<bool, std::uint64_t, std::uint64_t>;
+    CHECK(begin() == Expected(true, 0, 3));
+    CHECK(begin() == Expected(true, 0, 3));
+    control("resume");
 }
 
 TEST_CASE("a delivery that another session does is not taken over") {

@@ -20,7 +20,7 @@ using hot_backup::RestoreIdentity;
 const RestoreIdentity identity{"20261122T073241.512Z", "rabbit@old", "rabbit@new", ""};
 
 QueueJournal entry(std::uint64_t confirmed) {
-    return {"transfer", confirmed + 10, confirmed, {1, 2}, false};
+    return {"transfer", confirmed + 10, confirmed, {1, 2}, false, 3, confirmed, "queue"};
 }
 
 TEST_CASE("a journal is found again, with the last word on each queue") {
@@ -41,6 +41,9 @@ TEST_CASE("a journal is found again, with the last word on each queue") {
     CHECK(journal.resumed());
     CHECK(journal.find({"/", "a"}).confirmed == 7);
     CHECK(journal.find({"/", "b"}).sent == 16);
+    CHECK(journal.find({"/", "b"}).doubtful_begin == 3);
+    CHECK(journal.find({"/", "b"}).doubtful_end == 6);
+    CHECK(journal.find({"/", "b"}).identity == "queue");
     CHECK(journal.find({"/", "b"}).sum == hot_backup::MessageSum{1, 2});
     CHECK(journal.find({"/", "c"}).sent == 0);
     CHECK(journal.find({"/", "c"}).transfer != journal.find({"/", "d"}).transfer);
@@ -66,6 +69,17 @@ TEST_CASE("a journal that was cut off anywhere is whole up to its last line") {
             CHECK(journal.find({"/", "a"}).sent == 0);
             journal.write({"/", "a"}, entry(5));
         }
+        CHECK(harness::read_file(path) == content);
+    }
+}
+
+TEST_CASE("a file that is no journal stays as it is") {
+    const harness::TempDir directory;
+    const auto path = directory.path() / "cookie";
+    for (const std::string content : {"ABCDEFGHIJKLMNOPQRST", "a line\nand the beginning of one",
+                                      "{\"format\":\"something else\"}\n{\"half\":"}) {
+        harness::write_file(path, content);
+        CHECK_THROWS_AS(Journal(path, identity), Error);
         CHECK(harness::read_file(path) == content);
     }
 }

@@ -91,17 +91,21 @@ TEST_CASE("messages arrive as a consumer of the source would have seen them") {
         client.send(exchange, "orders.all.ü", "with everything", everything(type));
         client.send(exchange, "orders.transient", "", {.persistent = false});
         client.send(exchange, "orders.large", std::string(3'000'000, 'x'));
+        // Bodies that go in parts, behind others that wait for their batch to be full.
+        for (const std::size_t size : {100'000U, 500'000U, 10U, 400'000U, 700'000U, 800'000U}) {
+            client.send(exchange, "orders.parts", std::string(size, 'p') + std::to_string(size));
+        }
         for (int n = 0; n < 2500; ++n) {
             client.send(exchange, "orders." + std::to_string(n), "body " + std::to_string(n));
         }
-        wait_for_confirms(client, 2504);
-        const auto stream = type == "stream" ? std::optional<std::size_t>(2504) : std::nullopt;
+        wait_for_confirms(client, 2510);
+        const auto stream = type == "stream" ? std::optional<std::size_t>(2510) : std::nullopt;
         const auto before = consume_all(source_broker(), "/", queue + ".copy", stream);
-        REQUIRE(before.size() == 2504);
+        REQUIRE(before.size() == 2510);
 
         const auto done = transfer({"//" + queue});
         REQUIRE(done.outcomes.size() == 1);
-        CHECK(done.outcomes[0].messages == 2504);
+        CHECK(done.outcomes[0].messages == 2510);
         CHECK(done.outcomes[0].earlier == 0);
         check_same(before, consume_all(target_broker(), "/", queue, stream));
     }
