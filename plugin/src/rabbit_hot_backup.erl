@@ -8,22 +8,29 @@
 -module(rabbit_hot_backup).
 
 %% Doing.
--export([start_backup/1, cancel/0, cancel/1]).
+-export([start_backup/1, start_verification/2, start_drill/2, start_restore/3, cancel/0, cancel/1]).
 
 %% Looking.
--export([status/0, history/0]).
+-export([status/0, history/0, plan_restore/2]).
 
--export_type([options/0, job_id/0, job/0, port_status/0, status/0, error/0]).
+-export_type([options/0, selection/0, job_id/0, job/0, port_status/0, status/0, error/0]).
 
--type options() :: #{repository => file:filename_all()}.
+-type options() :: #{repository => file:filename_all(),
+                     actor => rabbit_hot_backup_jobs:actor()}.
 %% `repository`: the directory that the backup goes to. The default is the setting `repository` of
 %% the application.
+
+-type selection() :: #{queues => [binary()], vhosts => [binary()], all => boolean(),
+                       as => binary(), definitions_only => boolean(),
+                       rate_limit => pos_integer()}.
+%% What of a backup comes back, as `restore --into` takes it: `queues` as `VHOST/NAME`, patterns
+%% allowed; `as` is another name for the one queue.
 
 -type job_id() :: rabbit_hot_backup_jobs:id().
 %% A number that rises with every backup since the plugin was started.
 
 -type job() :: rabbit_hot_backup_jobs:job().
-%% Its `state` is `requested`, `running`, `done`, `failed` or `cancelled`. A running one has a
+%% Its `kind` is `backup`, `verify`, `drill` or `restore`, its `state` `requested`, `running`, `done`, `failed` or `cancelled`. A running one has a
 %% `phase` and its `progress` in bytes (the total is 0 while nobody knows it); a finished one the
 %% ID of its `backup` or its `error`. All times are Unix times in milliseconds.
 
@@ -32,19 +39,23 @@
 %% wrong.
 
 -type status() :: #{job := job() | none,
+                    jobs := [job()],
                     port := port_status(),
                     repository := binary(),
                     checkpoints := [term()]}.
-%% `checkpoints` names the Mnesia checkpoints that are active for backups of this node right now.
+%% `job` is the backup that is being made, `jobs` are all that run. `checkpoints` names the Mnesia checkpoints that are active for backups of this node right now.
 
 -type error() :: rabbit_hot_backup_protocol:error().
 %% Codes: `busy` (something else is being done), `stalled` (the program did not get on), `mismatch`
-%% (versions that do not fit), `cancelled`, `unsupported`, and `failed` for everything else.
+%% (versions that do not fit), `cancelled`, `unsupported`, `not_found` (no such backup), `damaged`,
+%% `usage` (an argument that makes no sense), and `failed` for everything else.
 
 %% How long the program may take to accept a backup; it answers before it begins.
 -define(ACCEPT, 30000).
 %% And how long it may then take to begin it.
 -define(BEGIN, 30000).
+%% How long it may take to compare a backup's definitions with the node's.
+-define(PLAN, 60000).
 
 -spec start_backup(options()) -> {ok, job_id()} | {error, error()}.
 %% Asks the program for a backup and returns as soon as it has accepted.
@@ -52,7 +63,9 @@ start_backup(Options) ->
     Repository = repository(Options),
     case rabbit_hot_backup_port:session() of
         {ok, Session} ->
-            case rabbit_hot_backup_jobs:request(Session, Repository, ?ACCEPT + ?BEGIN) of
+            Order = maps:merge(maps:with([actor], Options),
+                               #{kind => backup, repository => Repository}),
+            case rabbit_hot_backup_jobs:request(Session, Order, ?ACCEPT + ?BEGIN) of
                 {ok, Id} -> accepted(Session, Id, Repository);
                 {error, Error} -> {error, Error}
             end;
@@ -71,8 +84,62 @@ accepted(Session, Id, Repository) ->
             {error, Error}
     end.
 
+-spec start_verification(Backup :: binary(), rabbit_hot_backup_jobs:actor()) ->
+          {ok, job_id()} | {error, error()}.
+%% Compares every byte of a backup with its checksum.
+start_verification(Backup, Actor) ->
+    start_task(verify, Backup, Actor, ["verify", Backup]).
+
+-spec start_drill(Backup :: binary(), rabbit_hot_backup_jobs:actor()) ->
+          {ok, job_id()} | {error, error()}.
+%% Boots a backup beside this node and compares what it serves.
+start_drill(Backup, Actor) ->
+    start_task(drill, Backup, Actor, ["verify", Backup, "--boot"]).
+
+-spec start_restore(Backup :: binary(), selection(), rabbit_hot_backup_jobs:actor()) ->
+          {ok, job_id()} | {error, error()}.
+%% Brings queues of a backup into this node.
+start_restore(Backup, Selection, Actor) ->
+    start_task(restore, Backup, Actor, restore_arguments(Backup, Selection)).
+
+-spec plan_restore(Backup :: binary(), selection()) ->
+          {ok, [rabbit_hot_backup_program:object()]} | {error, error()}.
+%% What start_restore/3 would do: the objects that a dry run prints.
+plan_restore(Backup, Selection) ->
+    case rabbit_hot_backup_program:check_id(Backup) of
+        ok -> rabbit_hot_backup_program:run(
+                in_repository(restore_arguments(Backup, Selection)) ++ ["--dry-run"], ?PLAN);
+        {error, Error} -> {error, Error}
+    end.
+
+-spec start_task(rabbit_hot_backup_jobs:kind(), binary(), rabbit_hot_backup_jobs:actor(),
+                 [iodata()]) ->
+          {ok, job_id()} | {error, error()}.
+start_task(Kind, Backup, Actor, Arguments) ->
+    Order = #{kind => Kind, backup => Backup, actor => Actor,
+              repository => rabbit_hot_backup_settings:repository()},
+    case rabbit_hot_backup_program:check_id(Backup) of
+        ok -> rabbit_hot_backup_task_sup:start_task(Order, in_repository(Arguments));
+        {error, Error} -> {error, Error}
+    end.
+
+-spec in_repository([iodata()]) -> [iodata()].
+in_repository(Arguments) ->
+    Arguments ++ ["--repository", rabbit_hot_backup_settings:repository()].
+
+-spec restore_arguments(binary(), selection()) -> [iodata()].
+restore_arguments(Backup, Selection) ->
+    ["restore", Backup, "--into", atom_to_binary(node())]
+        ++ ["--longnames" || net_kernel:longnames() =:= true]
+        ++ [["--queue=", Queue] || Queue <- maps:get(queues, Selection, [])]
+        ++ [["--vhost=", VHost] || VHost <- maps:get(vhosts, Selection, [])]
+        ++ ["--all" || maps:get(all, Selection, false)]
+        ++ [["--as=", Name] || #{as := Name} <- [Selection]]
+        ++ ["--definitions-only" || maps:get(definitions_only, Selection, false)]
+        ++ [["--rate-limit=", integer_to_list(Limit)] || #{rate_limit := Limit} <- [Selection]].
+
 -spec cancel() -> ok | {error, error()}.
-%% Asks for the end of whatever job there is.
+%% Asks for the end of the backup that is being made.
 cancel() ->
     case rabbit_hot_backup_jobs:current() of
         #{id := Id, session := Session} -> rabbit_hot_backup_session:cancel(Session, Id);
@@ -82,16 +149,19 @@ cancel() ->
 -spec cancel(job_id()) -> ok | {error, error()}.
 %% Asks for the end of one job. It is over when its state says so: the program cleans up first.
 cancel(Id) ->
-    case rabbit_hot_backup_jobs:current() of
-        #{id := Id, session := Session} ->
+    case [Job || #{id := Running} = Job <- rabbit_hot_backup_jobs:running(), Running =:= Id] of
+        [#{kind := backup, session := Session}] ->
             rabbit_hot_backup_session:cancel(Session, Id);
-        _ ->
+        [#{session := Task}] ->
+            rabbit_hot_backup_task:cancel(Task);
+        [] ->
             {error, rabbit_hot_backup_protocol:error(failed, "job ~tp is not running", [Id])}
     end.
 
 -spec status() -> status().
 status() ->
     #{job => rabbit_hot_backup_jobs:current(),
+      jobs => rabbit_hot_backup_jobs:running(),
       port => rabbit_hot_backup_port:status(),
       repository => repository(#{}),
       checkpoints => rabbit_hot_backup_checkpoints:active()}.
@@ -105,5 +175,4 @@ history() ->
 repository(#{repository := Repository}) ->
     rabbit_hot_backup_compat:path(Repository);
 repository(#{}) ->
-    {ok, Repository} = application:get_env(rabbitmq_hot_backup, repository),
-    rabbit_hot_backup_compat:path(Repository).
+    rabbit_hot_backup_settings:repository().

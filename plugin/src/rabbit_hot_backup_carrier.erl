@@ -5,6 +5,7 @@
 %% the peer does not read: see rabbit_hot_backup_writer.
 -module(rabbit_hot_backup_carrier).
 
+-export([cannot_start/2, exited/2]).
 -export([open/1, received/2, send/2, prepare/2, send_at_once/2, close/2]).
 
 -export_type([carrier/0, target/0, prepared/0]).
@@ -142,6 +143,7 @@ close_port(#stdio{port = Port}) ->
     receive {'DOWN', Monitor, port, _, _} -> ok end.
 
 -spec cannot_start(file:filename(), term()) -> rabbit_hot_backup_protocol:error().
+%% Why open_port/2 did not start the program.
 cannot_start(Executable, enoent) ->
     rabbit_hot_backup_protocol:error(
       failed, "the program ~ts does not exist", [Executable],
@@ -156,7 +158,7 @@ cannot_start(Executable, Reason) ->
       failed, "the program ~ts cannot be started: ~tp", [Executable, Reason]).
 
 -spec exited(file:filename(), non_neg_integer()) -> rabbit_hot_backup_protocol:error().
-%% The VM reports a signal as 128 and its number.
+%% Why the program ended. The VM reports a signal as 128 and its number.
 exited(Executable, Status) when Status > 128 ->
     rabbit_hot_backup_protocol:error(
       failed, "the program ~ts was ended by signal ~b", [Executable, Status - 128],

@@ -15,6 +15,7 @@
 -export([configuration_files/0, directories/0, node_files/0, path/1]).
 -export([ra_directories/0, stream_offsets/0, stream_replicas/0]).
 -export([import_definitions/1]).
+-export([decode_json/1]).
 
 -export_type([configuration_file/0, place/0, queue/0]).
 
@@ -218,6 +219,11 @@ import_definitions(Json) ->
         {error, Reason} -> {error, Reason};
         _ -> ok
     end.
+
+-spec decode_json(binary()) -> term().
+%% Objects become maps with binaries as keys. Fails with an error when it is no JSON.
+decode_json(Json) ->
+    rabbit_json:decode(Json).
 
 -spec has(module(), atom(), arity()) -> boolean().
 %% Whether this release has the function.

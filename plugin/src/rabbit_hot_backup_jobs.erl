@@ -1,7 +1,7 @@
-%% What the plugin does and has done: one job at a time, and a bounded history.
+%% What the plugin does and has done: one job of a sort at a time, and a bounded history.
 %%
-%% A job belongs to a session. The session is watched: when it ends before the job did, the job
-%% has failed.
+%% A job belongs to the process that does it, its session: that of an engine, or a task. The session
+%% is watched: when it ends before the job did, the job has failed.
 -module(rabbit_hot_backup_jobs).
 
 -behaviour(gen_server).
@@ -9,17 +9,29 @@
 -export([start_link/0]).
 
 %% For those who want a job done.
--export([request/3, fail/2, current/0, history/0]).
+-export([request/3, fail/2, current/0, running/0, history/0, find/1]).
 
 %% For the session that does it.
 -export([begin_job/2, progress/3, end_job/4]).
 
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
--export_type([id/0, job/0, state/0, outcome/0]).
+-export_type([id/0, kind/0, job/0, state/0, outcome/0, actor/0, order/0]).
 
 -type id() :: pos_integer().
 %% Rises with every job of this life of the plugin.
+
+-type kind() :: backup | verify | drill | restore.
+
+-type slot() :: backup | check | restore.
+%% What may run beside each other. A check never keeps a backup from being made.
+
+-type actor() :: #{user := binary(), address => binary()}.
+%% Who wants a job done.
+
+-type order() :: #{kind := kind(), repository := binary(), actor => actor(), backup => binary(),
+                   job => id()}.
+%% `backup`: the one that is checked or restored. `job`: one that was requested.
 
 -type state() :: requested | running | done | failed | cancelled.
 %% `requested`: the program was asked and has not begun yet.
@@ -27,10 +39,13 @@
 -type outcome() :: #{outcome := done | failed | cancelled,
                      backup => binary(),
                      bytes => non_neg_integer(),
+                     result => map(),
+                     findings => [map()],
                      error => rabbit_hot_backup_protocol:error()}.
 
 -type job() :: #{id := id(),
-                 kind := atom(),
+                 kind := kind(),
+                 actor => actor(),
                  state := state(),
                  repository := binary(),
                  session := pid(),
@@ -39,14 +54,18 @@
                  finished => integer(),
                  phase => binary(),
                  progress => {Done :: non_neg_integer(), Total :: non_neg_integer()},  % bytes
+                 speed => non_neg_integer(),      % bytes a second
+                 remaining => non_neg_integer(),  % seconds
                  backup => binary(),
                  bytes => non_neg_integer(),
+                 result => map(),                 % the program's summary, of tasks
+                 findings => [map()],             % what else the program had to say, of tasks
                  error => rabbit_hot_backup_protocol:error()}.
 
 -define(HISTORY, 100).
 
 -record(jobs, {next = 1 :: id(),
-               current :: {job(), Monitor :: reference()} | undefined,
+               current = #{} :: #{slot() => {job(), Monitor :: reference()}},
                finished = [] :: [job()]}).  % newest first
 
 -spec start_link() -> {ok, pid()} | {error, term()}.
@@ -56,23 +75,23 @@ start_link() ->
         Started -> Started
     end.
 
--spec request(Session :: pid(), Repository :: binary(), Milliseconds :: pos_integer()) ->
+-spec request(Session :: pid(), order(), Milliseconds :: pos_integer()) ->
           {ok, id()} | {error, rabbit_hot_backup_protocol:error()}.
 %% Takes the slot for a backup that the session is going to be asked for. A job that has not begun
 %% when the time is up has failed.
-request(Session, Repository, Milliseconds) ->
-    gen_server:call(?MODULE, {request, Session, Repository, Milliseconds}).
+request(Session, Order, Milliseconds) ->
+    gen_server:call(?MODULE, {request, Session, Order, Milliseconds}).
 
 -spec fail(id(), rabbit_hot_backup_protocol:error()) -> ok.
 %% The session did not accept what was requested.
 fail(Id, Error) ->
     gen_server:call(?MODULE, {fail, Id, Error}).
 
--spec begin_job(Session :: pid(), #{kind := atom(), repository := binary(), job => id()}) ->
+-spec begin_job(Session :: pid(), order()) ->
           {ok, id()} | {error, rabbit_hot_backup_protocol:error()}.
 %% Takes the slot, or begins the job that was requested from this session under the number `job`.
-begin_job(Session, Arguments) ->
-    gen_server:call(?MODULE, {begin_job, Session, Arguments}).
+begin_job(Session, Order) ->
+    gen_server:call(?MODULE, {begin_job, Session, Order}).
 
 -spec progress(Session :: pid(), id(), #{phase := binary(),
                                          progress := {non_neg_integer(), non_neg_integer()}}) -> ok.
@@ -86,13 +105,26 @@ end_job(Session, Id, State, Details) ->
     gen_server:call(?MODULE, {end_job, Session, Id, State, Details}).
 
 -spec current() -> job() | none.
+%% The backup that is being made.
 current() ->
-    gen_server:call(?MODULE, current).
+    case [Job || #{kind := backup} = Job <- running()] of
+        [Job] -> Job;
+        [] -> none
+    end.
+
+-spec running() -> [job()].
+running() ->
+    gen_server:call(?MODULE, running).
 
 -spec history() -> [job()].
 %% The finished jobs, the newest first.
 history() ->
     gen_server:call(?MODULE, history).
+
+-spec find(id()) -> {ok, job()} | error.
+%% One that runs, or of the history.
+find(Id) ->
+    gen_server:call(?MODULE, {find, Id}).
 
 %% ------------------------------------------------------------------
 
@@ -101,89 +133,143 @@ init([]) ->
     {ok, #jobs{}}.
 
 -spec handle_call(term(), gen_server:from(), #jobs{}) -> {reply, term(), #jobs{}}.
-handle_call({request, Session, Repository, Milliseconds}, _, #jobs{current = undefined} = Jobs) ->
-    {Id, Requested} = take(Session, #{kind => backup, repository => Repository}, Jobs),
-    _ = erlang:start_timer(Milliseconds, self(), {begins, Id}),
-    {reply, {ok, Id}, Requested};
+handle_call({request, Session, Order, Milliseconds}, _, Jobs) ->
+    case take(Session, Order, Jobs) of
+        {ok, Id, Requested} ->
+            _ = erlang:start_timer(Milliseconds, self(), {begins, Id}),
+            {reply, {ok, Id}, Requested};
+        {error, Error} ->
+            {reply, {error, Error}, Jobs}
+    end;
 handle_call({begin_job, Session, #{job := Id}}, _, Jobs) ->
     begin_requested(Session, Id, Jobs);
-handle_call({begin_job, Session, Arguments}, _, #jobs{current = undefined} = Jobs) ->
-    {Id, Taken} = take(Session, Arguments, Jobs),
-    {reply, {ok, Id}, started(Taken)};
-handle_call({request, _, _, _}, _, #jobs{current = {Job, _}} = Jobs) ->
-    {reply, {error, busy(Job)}, Jobs};
-handle_call({begin_job, _, _}, _, #jobs{current = {Job, _}} = Jobs) ->
-    {reply, {error, busy(Job)}, Jobs};
-handle_call({fail, Id, Error}, _, #jobs{current = {#{id := Id}, _}} = Jobs) ->
-    {reply, ok, finish(failed, #{error => Error}, Jobs)};
-handle_call({fail, _, _}, _, Jobs) ->
-    {reply, ok, Jobs};
-handle_call({end_job, Session, Id, State, Details}, _,
-            #jobs{current = {#{id := Id, session := Session}, _}} = Jobs) ->
-    {reply, ok, finish(State, Details, Jobs)};
-handle_call({end_job, _, Id, _, _}, _, Jobs) ->
-    {reply, {error, not_yours(Id)}, Jobs};
-handle_call(current, _, #jobs{current = undefined} = Jobs) ->
-    {reply, none, Jobs};
-handle_call(current, _, #jobs{current = {Job, _}} = Jobs) ->
-    {reply, Job, Jobs};
+handle_call({begin_job, Session, Order}, _, Jobs) ->
+    case take(Session, Order, Jobs) of
+        {ok, Id, Taken} -> {reply, {ok, Id}, started(Id, Taken)};
+        {error, Error} -> {reply, {error, Error}, Jobs}
+    end;
+handle_call({fail, Id, Error}, _, Jobs) ->
+    case current(Id, Jobs) of
+        {ok, _} -> {reply, ok, finish(Id, failed, #{error => Error}, Jobs)};
+        error -> {reply, ok, Jobs}
+    end;
+handle_call({end_job, Session, Id, State, Details}, _, Jobs) ->
+    case current(Id, Jobs) of
+        {ok, #{session := Session}} -> {reply, ok, finish(Id, State, Details, Jobs)};
+        _ -> {reply, {error, not_yours(Id)}, Jobs}
+    end;
+handle_call(running, _, Jobs) ->
+    {reply, running(Jobs), Jobs};
 handle_call(history, _, #jobs{finished = Finished} = Jobs) ->
-    {reply, Finished, Jobs}.
+    {reply, Finished, Jobs};
+handle_call({find, Id}, _, #jobs{finished = Finished} = Jobs) ->
+    {reply, find(Id, running(Jobs) ++ Finished), Jobs}.
 
 -spec handle_cast({progress, pid(), id(), map()}, #jobs{}) -> {noreply, #jobs{}}.
-handle_cast({progress, Session, Id, Progress},
-            #jobs{current = {#{id := Id, session := Session} = Job, Monitor}} = Jobs) ->
-    {noreply, Jobs#jobs{current = {maps:merge(Job, Progress), Monitor}}};
-handle_cast({progress, _, _, _}, Jobs) ->
-    {noreply, Jobs}.
+handle_cast({progress, Session, Id, Progress}, Jobs) ->
+    case current(Id, Jobs) of
+        {ok, #{session := Session} = Job} -> {noreply, put_job(maps:merge(Job, Progress), Jobs)};
+        _ -> {noreply, Jobs}
+    end.
 
 -spec handle_info(term(), #jobs{}) -> {noreply, #jobs{}}.
-handle_info({'DOWN', Monitor, process, _, Reason}, #jobs{current = {_, Monitor}} = Jobs) ->
-    {noreply, finish(failed, #{error => session_error(Reason)}, Jobs)};
-handle_info({timeout, _, {begins, Id}},
-            #jobs{current = {#{id := Id, state := requested}, _}} = Jobs) ->
-    Error = rabbit_hot_backup_protocol:error(
-              stalled, "the program did not begin the backup that it was asked for", [],
-              "Look at the program's process, and for its last words in the output of the "
-              "broker's service."),
-    {noreply, finish(failed, #{error => Error}, Jobs)};
+handle_info({'DOWN', Monitor, process, _, Reason}, #jobs{current = Current} = Jobs) ->
+    Ended = [Id || {#{id := Id}, Watch} <- maps:values(Current), Watch =:= Monitor],
+    {noreply, lists:foldl(fun(Id, Left) ->
+                                  finish(Id, failed, #{error => session_error(Reason)}, Left)
+                          end, Jobs, Ended)};
+handle_info({timeout, _, {begins, Id}}, Jobs) ->
+    case current(Id, Jobs) of
+        {ok, #{state := requested}} ->
+            Error = rabbit_hot_backup_protocol:error(
+                      stalled, "the program did not begin the backup that it was asked for", [],
+                      "Look at the program's process, and for its last words in the output of the "
+                      "broker's service."),
+            {noreply, finish(Id, failed, #{error => Error}, Jobs)};
+        _ ->
+            {noreply, Jobs}
+    end;
 handle_info(_, Jobs) ->
     {noreply, Jobs}.
 
 %% ------------------------------------------------------------------
 
--spec take(pid(), #{kind := atom(), repository := binary()}, #jobs{}) -> {id(), #jobs{}}.
-take(Session, #{kind := Kind, repository := Repository}, #jobs{next = Id} = Jobs) ->
-    Job = #{id => Id, kind => Kind, state => requested, repository => Repository,
-            session => Session, requested => os:system_time(millisecond)},
-    {Id, Jobs#jobs{next = Id + 1, current = {Job, erlang:monitor(process, Session)}}}.
+-spec slot(kind()) -> slot().
+slot(backup) -> backup;
+slot(verify) -> check;
+slot(drill) -> check;
+slot(restore) -> restore.
 
--spec started(#jobs{}) -> #jobs{}.
-started(#jobs{current = {#{id := Id, kind := Kind, repository := Repository} = Job, Monitor}}
-        = Jobs) ->
-    rabbit_hot_backup_compat:log(info, "job ~b: ~ts into ~ts begins", [Id, Kind, Repository]),
-    Started = Job#{state => running, started => os:system_time(millisecond)},
-    Jobs#jobs{current = {Started, Monitor}}.
+-spec running(#jobs{}) -> [job()].
+running(#jobs{current = Current}) ->
+    [Job || {Job, _} <- maps:values(Current)].
+
+-spec find(id(), [job()]) -> {ok, job()} | error.
+find(Id, Jobs) ->
+    case [Job || #{id := Known} = Job <- Jobs, Known =:= Id] of
+        [Job] -> {ok, Job};
+        [] -> error
+    end.
+
+-spec current(id(), #jobs{}) -> {ok, job()} | error.
+current(Id, Jobs) ->
+    find(Id, running(Jobs)).
+
+-spec put_job(job(), #jobs{}) -> #jobs{}.
+put_job(#{kind := Kind} = Job, #jobs{current = Current} = Jobs) ->
+    {_, Monitor} = maps:get(slot(Kind), Current),
+    Jobs#jobs{current = Current#{slot(Kind) := {Job, Monitor}}}.
+
+-spec take(pid(), order(), #jobs{}) ->
+          {ok, id(), #jobs{}} | {error, rabbit_hot_backup_protocol:error()}.
+take(Session, #{kind := Kind} = Order, #jobs{next = Id, current = Current} = Jobs) ->
+    Slot = slot(Kind),
+    case Current of
+        #{Slot := {Job, _}} ->
+            {error, busy(Job)};
+        #{} ->
+            Known = maps:with([kind, repository, actor, backup], Order),
+            Job = Known#{id => Id, state => requested, session => Session,
+                         requested => os:system_time(millisecond)},
+            Taken = Current#{Slot => {Job, erlang:monitor(process, Session)}},
+            {ok, Id, Jobs#jobs{next = Id + 1, current = Taken}}
+    end.
+
+-spec started(id(), #jobs{}) -> #jobs{}.
+started(Id, Jobs) ->
+    {ok, Job} = current(Id, Jobs),
+    rabbit_hot_backup_compat:log(info, "job ~b: ~ts begins", [Id, describe(Job)]),
+    put_job(Job#{state := running, started => os:system_time(millisecond)}, Jobs).
+
+-spec describe(job()) -> iodata().
+describe(#{kind := backup, repository := Repository}) -> ["backup into ", Repository];
+describe(#{kind := verify, backup := Backup}) -> ["verification of ", Backup];
+describe(#{kind := drill, backup := Backup}) -> ["restore drill of ", Backup];
+describe(#{kind := restore, backup := Backup}) -> ["restore of ", Backup].
 
 -spec begin_requested(pid(), id(), #jobs{}) ->
           {reply, {ok, id()} | {error, rabbit_hot_backup_protocol:error()}, #jobs{}}.
-begin_requested(Session, Id, #jobs{current = {#{id := Id, session := Session,
-                                                state := requested}, _}} = Jobs) ->
-    {reply, {ok, Id}, started(Jobs)};
-begin_requested(_, Id, Jobs) ->
-    {reply, {error, not_yours(Id)}, Jobs}.
+begin_requested(Session, Id, Jobs) ->
+    case current(Id, Jobs) of
+        {ok, #{session := Session, state := requested}} -> {reply, {ok, Id}, started(Id, Jobs)};
+        _ -> {reply, {error, not_yours(Id)}, Jobs}
+    end.
 
--spec finish(state(), map(), #jobs{}) -> #jobs{}.
-finish(State, Details, #jobs{current = {Job, Monitor}, finished = Finished} = Jobs) ->
+-spec finish(id(), state(), map(), #jobs{}) -> #jobs{}.
+finish(Id, State, Details, #jobs{current = Current, finished = Finished} = Jobs) ->
+    {ok, #{kind := Kind} = Job} = current(Id, Jobs),
+    {{_, Monitor}, Others} = maps:take(slot(Kind), Current),
     erlang:demonitor(Monitor, [flush]),
-    Known = maps:with([backup, bytes, error], Details),
+    Known = maps:with([backup, bytes, result, findings, error], Details),
     Ended = maps:merge(Job, Known#{state => State, finished => os:system_time(millisecond)}),
     report(Ended),
-    Jobs#jobs{current = undefined, finished = lists:sublist([Ended | Finished], ?HISTORY)}.
+    Jobs#jobs{current = Others, finished = lists:sublist([Ended | Finished], ?HISTORY)}.
 
 -spec report(job()) -> ok.
+report(#{id := Id, kind := backup, state := done, backup := Backup}) ->
+    rabbit_hot_backup_compat:log(info, "job ~b: backup ~ts is done", [Id, Backup]);
 report(#{id := Id, state := done} = Job) ->
-    rabbit_hot_backup_compat:log(info, "job ~b: backup ~ts is done", [Id, maps:get(backup, Job)]);
+    rabbit_hot_backup_compat:log(info, "job ~b: ~ts is done", [Id, describe(Job)]);
 report(#{id := Id, state := State} = Job) ->
     Reason = case Job of
                  #{error := Error} -> rabbit_hot_backup_protocol:format_error(Error);
@@ -199,8 +285,14 @@ report(#{id := Id, state := State} = Job) ->
 busy(#{id := Id, kind := Kind, requested := Requested}) ->
     Since = calendar:system_time_to_rfc3339(Requested, [{unit, millisecond}, {offset, "Z"}]),
     rabbit_hot_backup_protocol:error(
-      busy, "another ~ts is running since ~ts (job ~b)", [Kind, Since, Id],
+      busy, "another ~ts is running since ~ts (job ~b)", [name(Kind), Since, Id],
       "Wait until it has finished, or cancel it.").
+
+-spec name(kind()) -> iodata().
+name(backup) -> "backup";
+name(verify) -> "verification";
+name(drill) -> "restore drill";
+name(restore) -> "restore".
 
 -spec not_yours(term()) -> rabbit_hot_backup_protocol:error().
 not_yours(Id) ->

@@ -6,7 +6,7 @@
 %% /proc/PID/stat).
 -module(rabbit_hot_backup_os_process).
 
--export([identify/1, kill/1, wait/2]).
+-export([identify/1, gone/0, interrupt/1, kill/1, wait/2]).
 
 -export_type([os_process/0]).
 
@@ -22,6 +22,11 @@ identify(Pid) ->
         gone -> {Pid, unknown}
     end.
 
+-spec gone() -> os_process().
+%% One that had ended before it could be identified.
+gone() ->
+    {0, unknown}.
+
 -spec is_running(os_process()) -> boolean().
 %% A zombie has ended: only its exit status is still there.
 is_running({_, unknown}) -> false;
@@ -32,12 +37,22 @@ is_running({Pid, Started}) ->
         _ -> false
     end.
 
+-spec interrupt(os_process()) -> ok.
+%% Asks it to end.
+interrupt(Process) ->
+    signal("TERM", Process).
+
 -spec kill(os_process()) -> ok.
-%% Ends it at once, whatever it does, stopped processes included. Erlang itself cannot send signals.
-kill({Pid, _} = Process) ->
+%% Ends it at once, whatever it does, stopped processes included.
+kill(Process) ->
+    signal("KILL", Process).
+
+-spec signal(string(), os_process()) -> ok.
+%% Erlang itself cannot send signals.
+signal(Name, {Pid, _} = Process) ->
     case is_running(Process) of
         true ->
-            _ = os:cmd("kill -KILL " ++ integer_to_list(Pid), #{max_size => 1000}),
+            _ = os:cmd("kill -" ++ Name ++ " " ++ integer_to_list(Pid), #{max_size => 1000}),
             ok;
         false ->
             ok

@@ -105,7 +105,7 @@ handle_info(_, State) ->
 -spec start(#state{}) -> #state{}.
 start(#state{timer = Timer} = State) ->
     _ = [erlang:cancel_timer(Timer) || Timer =/= undefined],
-    Options = #{target => {stdio, executable()}, manager => self()},
+    Options = #{target => {stdio, rabbit_hot_backup_settings:executable()}, manager => self()},
     case rabbit_hot_backup_session_sup:start_session(Options) of
         {ok, Session} ->
             State#state{state = starting, timer = undefined,
@@ -150,16 +150,11 @@ error_of({shutdown, #{code := _} = Error}) ->
 error_of(Reason) ->
     rabbit_hot_backup_protocol:error(failed, "the session with the program ended: ~tp", [Reason]).
 
--spec executable() -> file:filename().
-executable() ->
-    {ok, Executable} = application:get_env(rabbitmq_hot_backup, executable),
-    Executable.
-
 -spec report(#state{}) -> status().
 report(#state{state = Name, session = Session, program = Program, failures = Failures,
               error = Error}) ->
     Always = #{state => Name,
-               executable => rabbit_hot_backup_compat:path(executable()),
+               executable => rabbit_hot_backup_compat:path(rabbit_hot_backup_settings:executable()),
                failures => Failures},
     Sometimes = [{session, element(1, Session)} || Session =/= undefined]
         ++ [{program, Program} || Name =:= up]

@@ -51,7 +51,9 @@
       | {ack, stream_id(), sequence()}.
 %% What an engine may send.
 
--type error_code() :: failed | busy | unsupported | cancelled | mismatch | stalled.
+-type error_code() :: failed | busy | unsupported | cancelled | mismatch | stalled
+                    | usage | damaged | not_found.
+%% Those of the second line come from programs that are run once, never over the protocol.
 
 -type error() :: #{code := error_code(), message := binary(), hint := binary()}.
 %% What happened (in lower case, without a full stop) and what the operator can do about it (a

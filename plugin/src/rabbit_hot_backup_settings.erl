@@ -1,11 +1,11 @@
-%% The numbers among the plugin's settings: docs/examples/advanced.config.
+%% The plugin's settings: docs/examples/advanced.config.
 %%
-%% A value that makes no sense is replaced by the default, with a warning when the plugin starts: a
+%% A number that makes no sense is replaced by the default, with a warning when the plugin starts: a
 %% slip in a file must not make a backup fail in the night.
 -module(rabbit_hot_backup_settings).
 
 -export([warn/0]).
--export([max_pause/0, rate_limit/0, stall_timeout/0]).
+-export([executable/0, repository/0, max_pause/0, rate_limit/0, stall_timeout/0]).
 
 -type setting() :: {Name :: atom(), Least :: integer(), Default :: integer()}.
 
@@ -17,6 +17,18 @@
 %% Says in the log which values are not taken.
 warn() ->
     lists:foreach(fun warn/1, [?MAX_PAUSE, ?RATE_LIMIT, ?STALL_TIMEOUT]).
+
+-spec executable() -> file:filename().
+%% The program that does the work.
+executable() ->
+    {ok, Executable} = application:get_env(rabbitmq_hot_backup, executable),
+    Executable.
+
+-spec repository() -> binary().
+%% The directory that backups go to.
+repository() ->
+    {ok, Repository} = application:get_env(rabbitmq_hot_backup, repository),
+    rabbit_hot_backup_compat:path(Repository).
 
 -spec max_pause() -> pos_integer().
 %% How long the VM may be held, in milliseconds.

@@ -25,6 +25,8 @@ init([]) ->
                 worker(rabbit_hot_backup_checkpoints),
                 supervisor(rabbit_hot_backup_delivery_sup),
                 supervisor(rabbit_hot_backup_session_sup),
+                supervisor(rabbit_hot_backup_task_sup),
+                worker(rabbit_hot_backup_catalogue),
                 worker(rabbit_hot_backup_port)],
     {ok, {Flags, Children}}.
 

@@ -9,6 +9,8 @@ jobs_test_() ->
      [fun a_job_from_begin_to_end/0,
       fun a_requested_job_belongs_to_its_session/0,
       fun only_one_job_at_a_time/0,
+      fun checks_and_restores_run_beside_a_backup/0,
+      fun a_job_is_found_while_it_runs_and_later/0,
       fun a_job_ends_with_its_session/0,
       fun a_request_that_is_refused_has_failed/0,
       fun a_request_that_does_not_begin_has_failed/0,
@@ -32,7 +34,7 @@ a_job_from_begin_to_end() ->
 
 a_requested_job_belongs_to_its_session() ->
     Session = session(),
-    {ok, Id} = rabbit_hot_backup_jobs:request(Session, <<"/r">>, 10000),
+    {ok, Id} = rabbit_hot_backup_jobs:request(Session, backup(), 10000),
     ?assertMatch(#{state := requested}, rabbit_hot_backup_jobs:current()),
     ?assertMatch({error, #{code := mismatch}},
                  rabbit_hot_backup_jobs:begin_job(self(), (backup())#{job => Id})),
@@ -47,7 +49,28 @@ only_one_job_at_a_time() ->
         rabbit_hot_backup_jobs:begin_job(session(), backup()),
     ?assertMatch({match, _}, re:run(Message, "^another backup is running since 2.*Z \\(job 1\\)$")),
     ?assertMatch({error, #{code := busy}},
-                 rabbit_hot_backup_jobs:request(session(), <<"/r">>, 10000)).
+                 rabbit_hot_backup_jobs:request(session(), backup(), 10000)).
+
+checks_and_restores_run_beside_a_backup() ->
+    Check = #{kind => verify, repository => <<"/r">>, backup => <<"B">>},
+    {ok, Backup} = rabbit_hot_backup_jobs:begin_job(self(), backup()),
+    {ok, Verify} = rabbit_hot_backup_jobs:begin_job(self(), Check),
+    ?assertMatch({error, #{code := busy}},
+                 rabbit_hot_backup_jobs:begin_job(self(), Check#{kind := drill})),
+    {ok, Restore} = rabbit_hot_backup_jobs:begin_job(self(), Check#{kind := restore}),
+    ?assertEqual([Backup, Verify, Restore],
+                 lists:sort([Id || #{id := Id} <- rabbit_hot_backup_jobs:running()])),
+    ok = rabbit_hot_backup_jobs:end_job(self(), Verify, done, #{result => #{<<"whole">> => true}}),
+    {ok, _} = rabbit_hot_backup_jobs:begin_job(self(), Check#{kind := drill}),
+    ?assertMatch(#{id := Backup, state := running}, rabbit_hot_backup_jobs:current()).
+
+a_job_is_found_while_it_runs_and_later() ->
+    {ok, Id} = rabbit_hot_backup_jobs:begin_job(self(), (backup())#{actor => #{user => <<"u">>}}),
+    ?assertMatch({ok, #{id := Id, state := running, actor := #{user := <<"u">>}}},
+                 rabbit_hot_backup_jobs:find(Id)),
+    ok = rabbit_hot_backup_jobs:end_job(self(), Id, cancelled, #{}),
+    ?assertMatch({ok, #{id := Id, state := cancelled}}, rabbit_hot_backup_jobs:find(Id)),
+    ?assertEqual(error, rabbit_hot_backup_jobs:find(Id + 1)).
 
 a_job_ends_with_its_session() ->
     Session = session(),
@@ -59,14 +82,14 @@ a_job_ends_with_its_session() ->
     {ok, _} = rabbit_hot_backup_jobs:begin_job(self(), backup()).
 
 a_request_that_is_refused_has_failed() ->
-    {ok, Id} = rabbit_hot_backup_jobs:request(self(), <<"/r">>, 10000),
+    {ok, Id} = rabbit_hot_backup_jobs:request(self(), backup(), 10000),
     Error = rabbit_hot_backup_protocol:error(failed, "no"),
     ok = rabbit_hot_backup_jobs:fail(Id, Error),
     ?assertMatch([#{id := Id, state := failed, error := Error}], rabbit_hot_backup_jobs:history()),
     ok = rabbit_hot_backup_jobs:fail(Id, Error).
 
 a_request_that_does_not_begin_has_failed() ->
-    {ok, Id} = rabbit_hot_backup_jobs:request(self(), <<"/r">>, 20),
+    {ok, Id} = rabbit_hot_backup_jobs:request(self(), backup(), 20),
     hot_backup_harness:eventually(fun() -> rabbit_hot_backup_jobs:current() =:= none end),
     ?assertMatch([#{id := Id, state := failed, error := #{code := stalled}}],
                  rabbit_hot_backup_jobs:history()),
@@ -74,14 +97,14 @@ a_request_that_does_not_begin_has_failed() ->
                  rabbit_hot_backup_jobs:begin_job(self(), (backup())#{job => Id})).
 
 a_job_that_is_begun_in_time_goes_on() ->
-    {ok, Id} = rabbit_hot_backup_jobs:request(self(), <<"/r">>, 50),
+    {ok, Id} = rabbit_hot_backup_jobs:request(self(), backup(), 50),
     {ok, Id} = rabbit_hot_backup_jobs:begin_job(self(), (backup())#{job => Id}),
     receive after 100 -> ok end,
     ?assertMatch(#{id := Id, state := running}, rabbit_hot_backup_jobs:current()).
 
 %% The engine was given the job, and its job_begin was lost or refused.
 a_job_that_could_not_begin_can_be_ended() ->
-    {ok, Id} = rabbit_hot_backup_jobs:request(self(), <<"/r">>, 10000),
+    {ok, Id} = rabbit_hot_backup_jobs:request(self(), backup(), 10000),
     Error = rabbit_hot_backup_protocol:error(failed, "no room"),
     ?assertMatch({error, #{code := mismatch}},
                  rabbit_hot_backup_jobs:end_job(session(), Id, failed, #{error => Error})),

@@ -23,6 +23,6 @@ knows_releases(Module) ->
 is_rabbitmq(Module) ->
     lists:member(Module, [rabbit, rabbit_nodes, rabbit_khepri, khepri, rabbit_prelaunch,
                           rabbit_prelaunch_conf, rabbit_feature_flags, rabbit_disk_monitor,
-                          ra, ra_system, rabbit_fifo, osiris_counters, rabbit_definitions, rabbit_alarm,
+                          ra, ra_system, rabbit_fifo, osiris_counters, rabbit_definitions, rabbit_alarm, rabbit_json,
                           rabbit_queue_type, rabbit_amqqueue, amqqueue, rabbit_misc, rabbit_basic,
                           rabbit_binary_parser, credit_flow, mc_amqpl]).
