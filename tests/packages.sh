@@ -7,7 +7,9 @@ set -eu
 packages="g++ cmake ninja-build
     erlang-dev erlang-eunit erlang-tools erlang-dialyzer rabbitmq-server
     libboost-dev libboost-filesystem-dev nlohmann-json3-dev libxxhash-dev libcli11-dev
-    catch2 librabbitmq-dev xxhash"
+    catch2 librabbitmq-dev xxhash chromium"
+# For the tests of the management page. Node.js often comes from elsewhere, with npm in it, and the two packages would conflict.
+command -v npm > /dev/null || packages="$packages nodejs npm"
 
 if ! command -v dpkg-query > /dev/null; then
     echo "packages.sh: this is not Debian; install what these are called here: $packages" >&2

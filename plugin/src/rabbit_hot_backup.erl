@@ -7,11 +7,13 @@
 %% (the cause, for people) and a hint (what to do about it).
 -module(rabbit_hot_backup).
 
-%% Doing.
--export([start_backup/1, start_verification/2, start_drill/2, start_restore/3, cancel/0, cancel/1]).
+%% Doing. Who wants it done is noted: rabbit_hot_backup_audit.
+-export([start_backup/1, start_verification/2, start_drill/2, start_restore/3]).
+-export([cancel/0, cancel/1, cancel/2]).
+-export([protect/3, unprotect/2, delete/2, prune/3, download/2]).
 
 %% Looking.
--export([status/0, history/0, plan_restore/2]).
+-export([status/0, history/0, job/1, plan_restore/2]).
 
 -export_type([options/0, selection/0, job_id/0, job/0, port_status/0, status/0, error/0]).
 
@@ -27,12 +29,13 @@
 %% allowed; `as` is another name for the one queue.
 
 -type job_id() :: rabbit_hot_backup_jobs:id().
-%% A number that rises with every backup since the plugin was started.
+%% A number that rises with every job since the plugin was started.
 
 -type job() :: rabbit_hot_backup_jobs:job().
-%% Its `kind` is `backup`, `verify`, `drill` or `restore`, its `state` `requested`, `running`, `done`, `failed` or `cancelled`. A running one has a
-%% `phase` and its `progress` in bytes (the total is 0 while nobody knows it); a finished one the
-%% ID of its `backup` or its `error`. All times are Unix times in milliseconds.
+%% Its `kind` is `backup`, `verify`, `drill` or `restore`, its `state` `requested`, `running`,
+%% `done`, `failed` or `cancelled`. A running one has a `phase` and its `progress` in bytes (the
+%% total is 0 while nobody knows it); a finished one the ID of its `backup` or its `error`. All
+%% times are Unix times in milliseconds.
 
 -type port_status() :: rabbit_hot_backup_port:status().
 %% How the program is that the broker starts. When its `state` is `waiting`, `error` says what is
@@ -43,13 +46,16 @@
                     port := port_status(),
                     repository := binary(),
                     checkpoints := [term()]}.
-%% `job` is the backup that is being made, `jobs` are all that run. `checkpoints` names the Mnesia checkpoints that are active for backups of this node right now.
+%% `job` is the backup that is being made, `jobs` are all that run. `checkpoints` names the Mnesia
+%% checkpoints that are active for backups of this node right now.
 
 -type error() :: rabbit_hot_backup_protocol:error().
 %% Codes: `busy` (something else is being done), `stalled` (the program did not get on), `mismatch`
 %% (versions that do not fit), `cancelled`, `unsupported`, `not_found` (no such backup), `damaged`,
 %% `usage` (an argument that makes no sense), and `failed` for everything else.
 
+%% Who acts when nobody is named: RabbitMQ's own name for itself.
+-define(NODE_ITSELF, #{user => <<"rmq-internal">>}).
 %% How long the program may take to accept a backup; it answers before it begins.
 -define(ACCEPT, 30000).
 %% And how long it may then take to begin it.
@@ -61,10 +67,16 @@
 %% Asks the program for a backup and returns as soon as it has accepted.
 start_backup(Options) ->
     Repository = repository(Options),
+    Actor = maps:get(actor, Options, ?NODE_ITSELF),
+    rabbit_hot_backup_audit:record(back_up, Actor, #{repository => Repository},
+                                   request_backup(Repository, Actor)).
+
+-spec request_backup(binary(), rabbit_hot_backup_jobs:actor()) ->
+          {ok, job_id()} | {error, error()}.
+request_backup(Repository, Actor) ->
     case rabbit_hot_backup_port:session() of
         {ok, Session} ->
-            Order = maps:merge(maps:with([actor], Options),
-                               #{kind => backup, repository => Repository}),
+            Order = #{kind => backup, repository => Repository, actor => Actor},
             case rabbit_hot_backup_jobs:request(Session, Order, ?ACCEPT + ?BEGIN) of
                 {ok, Id} -> accepted(Session, Id, Repository);
                 {error, Error} -> {error, Error}
@@ -112,16 +124,16 @@ plan_restore(Backup, Selection) ->
         {error, Error} -> {error, Error}
     end.
 
--spec start_task(rabbit_hot_backup_jobs:kind(), binary(), rabbit_hot_backup_jobs:actor(),
-                 [iodata()]) ->
+-spec start_task(verify | drill | restore, binary(), rabbit_hot_backup_jobs:actor(), [iodata()]) ->
           {ok, job_id()} | {error, error()}.
 start_task(Kind, Backup, Actor, Arguments) ->
     Order = #{kind => Kind, backup => Backup, actor => Actor,
               repository => rabbit_hot_backup_settings:repository()},
-    case rabbit_hot_backup_program:check_id(Backup) of
-        ok -> rabbit_hot_backup_task_sup:start_task(Order, in_repository(Arguments));
-        {error, Error} -> {error, Error}
-    end.
+    Started = case rabbit_hot_backup_program:check_id(Backup) of
+                  ok -> rabbit_hot_backup_task_sup:start_task(Order, in_repository(Arguments));
+                  {error, Error} -> {error, Error}
+              end,
+    rabbit_hot_backup_audit:record(Kind, Actor, #{backup => Backup}, Started).
 
 -spec in_repository([iodata()]) -> [iodata()].
 in_repository(Arguments) ->
@@ -142,13 +154,22 @@ restore_arguments(Backup, Selection) ->
 %% Asks for the end of the backup that is being made.
 cancel() ->
     case rabbit_hot_backup_jobs:current() of
-        #{id := Id, session := Session} -> rabbit_hot_backup_session:cancel(Session, Id);
+        #{id := Id} -> cancel(Id);
         none -> {error, rabbit_hot_backup_protocol:error(failed, "no backup is running")}
     end.
 
 -spec cancel(job_id()) -> ok | {error, error()}.
-%% Asks for the end of one job. It is over when its state says so: the program cleans up first.
+%% As cancel/2, when the node itself wants it.
 cancel(Id) ->
+    cancel(Id, ?NODE_ITSELF).
+
+-spec cancel(job_id(), rabbit_hot_backup_jobs:actor()) -> ok | {error, error()}.
+%% Asks for the end of one job. It is over when its state says so: the program cleans up first.
+cancel(Id, Actor) ->
+    rabbit_hot_backup_audit:record(cancel, Actor, #{job => Id}, ask_for_end(Id)).
+
+-spec ask_for_end(job_id()) -> ok | {error, error()}.
+ask_for_end(Id) ->
     case [Job || #{id := Running} = Job <- rabbit_hot_backup_jobs:running(), Running =:= Id] of
         [#{kind := backup, session := Session}] ->
             rabbit_hot_backup_session:cancel(Session, Id);
@@ -157,6 +178,46 @@ cancel(Id) ->
         [] ->
             {error, rabbit_hot_backup_protocol:error(failed, "job ~tp is not running", [Id])}
     end.
+
+-spec protect(Backup :: binary(), Reason :: binary(), rabbit_hot_backup_jobs:actor()) ->
+          ok | {error, error()}.
+%% Keeps a backup from being deleted. The reason may be empty.
+protect(Backup, Reason, Actor) ->
+    rabbit_hot_backup_audit:record(protect, Actor, #{backup => Backup, reason => Reason},
+                                   rabbit_hot_backup_catalogue:protect(Backup, Reason)).
+
+-spec unprotect(Backup :: binary(), rabbit_hot_backup_jobs:actor()) -> ok | {error, error()}.
+unprotect(Backup, Actor) ->
+    rabbit_hot_backup_audit:record(unprotect, Actor, #{backup => Backup},
+                                   rabbit_hot_backup_catalogue:unprotect(Backup)).
+
+-spec delete(Backup :: binary(), rabbit_hot_backup_jobs:actor()) -> ok | {error, error()}.
+delete(Backup, Actor) ->
+    rabbit_hot_backup_audit:record(delete, Actor, #{backup => Backup},
+                                   rabbit_hot_backup_catalogue:delete(Backup)).
+
+-spec prune(Rules :: [iodata()], dry_run | remove, rabbit_hot_backup_jobs:actor()) ->
+          {ok, [rabbit_hot_backup_program:object()]} | {error, error()}.
+%% See rabbit_hot_backup_catalogue:prune/2. One that only looks is nobody's action.
+prune(Rules, dry_run, _) ->
+    rabbit_hot_backup_catalogue:prune(Rules, dry_run);
+prune(Rules, remove, Actor) ->
+    rabbit_hot_backup_audit:record(prune, Actor,
+                                   #{repository => rabbit_hot_backup_settings:repository()},
+                                   rabbit_hot_backup_catalogue:prune(Rules, remove)).
+
+-spec download(Backup :: binary(), rabbit_hot_backup_jobs:actor()) ->
+          {ok, rabbit_hot_backup_archive:description(), rabbit_hot_backup_archive:archive()}
+        | {error, error()}.
+%% Opens the archive of a backup, for the process that calls.
+download(Backup, Actor) ->
+    Opened = rabbit_hot_backup_archive:open(Backup),
+    Result = case Opened of
+                 {ok, _, _} -> ok;
+                 {error, Error} -> {error, Error}
+             end,
+    _ = rabbit_hot_backup_audit:record(download, Actor, #{backup => Backup}, Result),
+    Opened.
 
 -spec status() -> status().
 status() ->
@@ -170,6 +231,11 @@ status() ->
 %% The last hundred jobs that have finished, the newest first.
 history() ->
     rabbit_hot_backup_jobs:history().
+
+-spec job(job_id()) -> {ok, job()} | error.
+%% One that runs, or of the history.
+job(Id) ->
+    rabbit_hot_backup_jobs:find(Id).
 
 -spec repository(options()) -> binary().
 repository(#{repository := Repository}) ->

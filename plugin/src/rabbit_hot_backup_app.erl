@@ -20,4 +20,5 @@ start(_Type, _Arguments) ->
 
 -spec stop(term()) -> ok.
 stop(_State) ->
+    ok = rabbit_hot_backup_prometheus:deregister(),
     rabbit_hot_backup_checkpoints:reap().

@@ -9,21 +9,30 @@
 -include_lib("kernel/include/file.hrl").
 
 -export([start_link/0]).
--export([list/0, show/1, protect/2, unprotect/1, delete/1, prune/2]).
+-export([list/0, space/0, show/1, definitions/1, protect/2, unprotect/1, delete/1, prune/2]).
 -export([init/1, handle_call/3, handle_cast/2]).
 
--export_type([listing/0]).
+-export_type([listing/0, space/0]).
 
 -type listing() :: {[rabbit_hot_backup_program:object()],
                     rabbit_hot_backup_protocol:error() | undefined}.
-%% The objects that `list` prints (docs/json.md), the oldest backup first; and what was wrong with
-%% one of them, or with the repository.
+%% The objects that `list` prints of backups (docs/json.md), the oldest first; and what was wrong
+%% with one of them, or with the repository.
+
+-type space() :: #{free_bytes := non_neg_integer(), total_bytes := non_neg_integer()}.
+%% Of the file system that the repository is on.
 
 -type stamp() :: [{file:filename_all(), integer()}] | changing.
 %% When the directories changed last, in seconds: of a list that is as old as that nobody knows
 %% whether it came before the change or after it.
 
--record(state, {stamp = changing :: stamp(), listing = {[], undefined} :: listing()}).
+-record(state, {stamp = changing :: stamp(),
+                listing = {[], undefined} :: listing(),
+                space = unknown :: space() | unknown,
+                read :: integer() | undefined}).  % when, in seconds of the monotonic clock
+
+%% The space changes without the repository: it is asked for again when it is this old, in seconds.
+-define(SPACE_AGE, 30).
 
 %% How long the program may take to read manifests, and to remove packs, in milliseconds.
 -define(LOOK, 60000).
@@ -41,12 +50,26 @@ start_link() ->
 list() ->
     gen_server:call(?MODULE, list, infinity).
 
+-spec space() -> {ok, space()} | unknown.
+%% Half a minute old at most. It is not known when there is no repository yet.
+space() ->
+    gen_server:call(?MODULE, space, infinity).
+
 -spec show(Backup :: binary()) ->
           {ok, rabbit_hot_backup_program:object()} | {error, rabbit_hot_backup_protocol:error()}.
 %% What `show` prints of it.
 show(Backup) ->
     case run("show", Backup, [], ?LOOK) of
         {ok, [Object | _]} -> {ok, Object};
+        {error, Error} -> {error, Error}
+    end.
+
+-spec definitions(Backup :: binary()) ->
+          {ok, Json :: binary()} | {error, rabbit_hot_backup_protocol:error()}.
+%% What `definitions` prints of it.
+definitions(Backup) ->
+    case rabbit_hot_backup_program:check_id(Backup) of
+        ok -> rabbit_hot_backup_program:print(in_repository("definitions") ++ [Backup], ?LOOK);
         {error, Error} -> {error, Error}
     end.
 
@@ -97,26 +120,52 @@ done({error, Error}) -> {error, Error}.
 init([]) ->
     {ok, #state{}}.
 
--spec handle_call(list, gen_server:from(), #state{}) -> {reply, listing(), #state{}}.
-handle_call(list, _, #state{stamp = Known} = State) ->
-    case stamp() of
-        Known when Known =/= changing ->
-            {reply, State#state.listing, State};
-        Stamp ->
-            Listing = read(),
-            {reply, Listing, State#state{stamp = Stamp, listing = Listing}}
+-spec handle_call(list | space, gen_server:from(), #state{}) ->
+          {reply, listing() | {ok, space()} | unknown, #state{}}.
+handle_call(list, _, State) ->
+    #state{listing = Listing} = Next = current(State),
+    {reply, Listing, Next};
+handle_call(space, _, State) ->
+    case recent(State) of
+        #state{space = unknown} = Next -> {reply, unknown, Next};
+        #state{space = Space} = Next -> {reply, {ok, Space}, Next}
     end.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(_, State) ->
     {noreply, State}.
 
--spec read() -> listing().
-read() ->
-    case rabbit_hot_backup_program:run_all(in_repository("list"), ?LOOK) of
-        {ok, Objects} -> {Objects, undefined};
-        {error, Error, Objects} -> {Objects, Error}
+-spec current(#state{}) -> #state{}.
+current(#state{stamp = Known} = State) ->
+    case stamp() of
+        Known when Known =/= changing -> State;
+        Stamp -> read(Stamp)
     end.
+
+-spec recent(#state{}) -> #state{}.
+recent(#state{read = Read} = State) ->
+    case Read =/= undefined andalso erlang:monotonic_time(second) - Read =< ?SPACE_AGE of
+        true -> State;
+        false -> read(stamp())
+    end.
+
+-spec read(stamp()) -> #state{}.
+read(Stamp) ->
+    {Objects, Error} = case rabbit_hot_backup_program:run_all(in_repository("list"), ?LOOK) of
+                           {ok, Printed} -> {Printed, undefined};
+                           {error, Reason, Printed} -> {Printed, Reason}
+                       end,
+    {Repository, Backups} = lists:partition(
+                              fun(#{<<"message_type">> := Type}) -> Type =:= <<"repository">> end,
+                              Objects),
+    #state{stamp = Stamp, listing = {Backups, Error}, space = space(Repository),
+           read = erlang:monotonic_time(second)}.
+
+-spec space([rabbit_hot_backup_program:object()]) -> space() | unknown.
+space([#{<<"free_bytes">> := Free, <<"total_bytes">> := Total}]) ->
+    #{free_bytes => Free, total_bytes => Total};
+space([]) ->
+    unknown.
 
 -spec stamp() -> stamp().
 stamp() ->

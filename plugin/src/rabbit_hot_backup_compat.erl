@@ -1,16 +1,16 @@
 %% What differs between releases of RabbitMQ, one function for each question.
 %%
-%% But for rabbit_hot_backup_delivery_compat, which knows how messages get into queues, and
-%% rabbit_hot_backup_queue_compat, which asks queues what they hold, nothing else in the plugin calls
-%% a function of RabbitMQ. The functions called here exist from 3.8 to 4.3 unless a comment says
-%% otherwise.
+%% But for rabbit_hot_backup_delivery_compat, which knows how messages get into queues,
+%% rabbit_hot_backup_queue_compat, which asks queues what they hold, and rabbit_hot_backup_sandbox,
+%% which boots another broker, nothing else in the plugin calls a function of RabbitMQ. The functions
+%% called here exist from 3.8 to 4.3 unless a comment says otherwise.
 -module(rabbit_hot_backup_compat).
 
 -include_lib("kernel/include/logger.hrl").
 
--export([log/3, has/3]).
+-export([log/3, notify/2, has/3]).
 -export([rabbitmq_version/0, cluster_name/0, data_dir/0, plugins/0, plugin_version/0]).
--export([disk_free_limit/0]).
+-export([is_booted/0, disk_free_limit/0]).
 -export([metadata_store/0, khepri_export/2]).
 -export([configuration_files/0, directories/0, node_files/0, path/1]).
 -export([ra_directories/0, stream_offsets/0, stream_replicas/0]).
@@ -28,6 +28,14 @@
 %% the same on all.
 log(Level, Format, Arguments) ->
     ?LOG(Level, "Hot backup: " ++ Format, Arguments, #{domain => [rabbitmq, hot_backup]}).
+
+-spec notify(Event :: atom(), [{atom(), term()}]) -> ok.
+%% To the broker's event handlers, if this VM is a broker.
+notify(Event, Properties) ->
+    case has(rabbit_event, notify, 2) of
+        true -> rabbit_event:notify(Event, Properties);
+        false -> ok
+    end.
 
 -spec rabbitmq_version() -> binary().
 rabbitmq_version() ->
@@ -52,6 +60,12 @@ cluster_name() ->
     catch
         _:_ -> atom_to_binary(node())
     end.
+
+-spec is_booted() -> boolean().
+%% Whether the node serves: plugins are started before it does. In an Erlang VM without RabbitMQ,
+%% where the plugin is tested, never.
+is_booted() ->
+    has(rabbit, is_running, 0) andalso rabbit:is_running().
 
 -spec disk_free_limit() -> non_neg_integer().
 %% Bytes; with less on the data directory's disk RabbitMQ blocks its publishers. 0 when it does not

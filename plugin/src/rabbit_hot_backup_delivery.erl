@@ -1,8 +1,9 @@
 %% Brings the messages of one transfer into one queue: docs/protocol.md, "Delivering".
 %%
 %% An engine hands over batches, each with the position of its first message; the messages go to
-%% the queue at once, and what the queue confirms is counted here. At most a window of them is
-%% unconfirmed. While the cluster blocks its publishers nothing is taken.
+%% the queue as fast as it takes them, and what it confirms is counted here. A batch is answered
+%% when it is taken, so that the engine brings the next one while the queue works. At most a window
+%% of messages is unconfirmed. While the cluster blocks its publishers nothing is taken.
 %%
 %% The process outlives the session of its engine for an hour. An engine that was cut off, and
 %% comes back with the same transfer, is told the position of the first message that the queue does
@@ -52,8 +53,13 @@
                 target :: rabbit_hot_backup_delivery_compat:target(),
                 session :: {pid(), Monitor :: reference()} | undefined,
                 memory :: reference() | undefined,
-                %% The next message to be handed over.
+                %% The next message to be handed to the queue.
                 next = 0 :: position(),
+                %% What is taken and not handed to the queue yet, from `next` on: the rest of a
+                %% batch.
+                taken = [] :: [rabbit_hot_backup_delivery_compat:message()],
+                %% The next message that the engine is to send.
+                expected = 0 :: position(),
                 %% The first that is not confirmed.
                 confirmed = 0 :: position(),
                 unconfirmed = #{} :: #{position() => Bytes :: non_neg_integer()},
@@ -62,9 +68,6 @@
                 %% The end of what was uncertain when an earlier process left.
                 uncertain_end = 0 :: position(),
                 part = [] :: iodata(),
-                %% What is left of a batch that is being handed over, and how long it was.
-                taking :: {[rabbit_hot_backup_delivery_compat:message()], pos_integer()}
-                        | undefined,
                 failure :: rabbit_hot_backup_protocol:error() | undefined,
                 deleted = false :: boolean(),
                 waiting :: #waiting{} | undefined}).
@@ -163,7 +166,8 @@ init({{_, VHost, Queue} = Key, Session,
         {ok, Target} ->
             {ok, #state{key = Key, target = Target,
                         session = {Session, erlang:monitor(process, Session)},
-                        next = Confirmed, confirmed = Confirmed, beyond = Beyond,
+                        next = Confirmed, expected = Confirmed, confirmed = Confirmed,
+                        beyond = Beyond,
                         uncertain_end = Confirmed + Uncertain}};
         {error, Reason} ->
             {stop, {shutdown, cannot_open(Reason, Key)}}
@@ -181,7 +185,7 @@ handle_call({part, Session, Position, Bytes}, _, #state{session = {Session, _}} 
     {reply, Reply, Taken};
 handle_call({deliver, Session, Position, Messages}, From,
             #state{session = {Session, _}, waiting = undefined} = State) ->
-    case Messages =:= [] orelse Position =:= State#state.next of
+    case Messages =:= [] orelse Position =:= State#state.expected of
         true -> {noreply, attempt(wait(From, Messages, ?PATIENCE, State))};
         false -> {reply, {error, out_of_step(Position, State)}, State}
     end;
@@ -200,7 +204,7 @@ handle_cast(Event, State) ->
 handle_info({'DOWN', Monitor, process, Session, _}, #state{session = {Session, Monitor}} = State) ->
     _ = [erlang:cancel_timer(Timer) || #waiting{timer = Timer} <- [State#state.waiting]],
     Timer = erlang:start_timer(?MEMORY, self(), memory),
-    {noreply, State#state{session = undefined, waiting = undefined, taking = undefined,
+    {noreply, State#state{session = undefined, waiting = undefined, taken = [],
                           memory = Timer, part = []}};
 handle_info({timeout, Timer, memory}, #state{memory = Timer} = State) ->
     {stop, normal, State};
@@ -221,45 +225,48 @@ wait(From, Messages, Milliseconds, State) ->
     State#state{waiting = #waiting{from = From, messages = Messages, timer = Timer}}.
 
 -spec attempt(#state{}) -> #state{}.
-%% Does what is waited for, if it can be done by now.
-attempt(#state{waiting = undefined} = State) ->
+%% Does what can be done by now.
+attempt(State) ->
+    respond(hand_on(State)).
+
+-spec respond(#state{}) -> #state{}.
+respond(#state{waiting = undefined} = State) ->
     State;
-attempt(#state{waiting = #waiting{messages = leave}, deleted = true} = State) ->
+respond(#state{waiting = #waiting{messages = leave}, deleted = true} = State) ->
     answer({ok, deleted}, State);
-attempt(#state{waiting = #waiting{messages = leave}, unconfirmed = Unconfirmed} = State) ->
+respond(#state{waiting = #waiting{messages = leave}, unconfirmed = Unconfirmed} = State) ->
     case map_size(Unconfirmed) of
         0 -> answer({ok, memory(State)}, State);
         _ -> State
     end;
-attempt(#state{failure = Failure} = State) when Failure =/= undefined ->
+respond(#state{failure = Failure} = State) when Failure =/= undefined ->
     answer({error, Failure}, State);
-attempt(#state{waiting = #waiting{messages = []}, unconfirmed = Unconfirmed} = State)
+respond(#state{taken = [_ | _]} = State) ->
+    State;
+respond(#state{waiting = #waiting{messages = []}, unconfirmed = Unconfirmed} = State)
   when map_size(Unconfirmed) =:= 0 ->
     answer({ok, progress(0, [], State)}, State);
-attempt(#state{taking = {_, _}} = State) ->
-    take(State);
-attempt(#state{waiting = #waiting{messages = [_ | _] = Messages}, bytes = Bytes,
+respond(#state{waiting = #waiting{messages = [_ | _] = Messages}, bytes = Bytes,
                unconfirmed = Unconfirmed} = State)
   when Bytes < ?WINDOW_BYTES, map_size(Unconfirmed) < ?WINDOW_MESSAGES ->
     case rabbit_hot_backup_delivery_compat:blocking_alarms() of
-        [] -> take(begin_taking(Messages, State));
+        [] -> hand_on(take(Messages, State));
         Alarms -> answer({ok, progress(0, Alarms, State)}, State)
     end;
-attempt(State) ->
+respond(State) ->
     State.
 
 -spec give_up(#state{}) -> #state{}.
 %% The queue is slow.
 give_up(#state{waiting = #waiting{messages = leave}} = State) ->
     answer({ok, memory(State)}, State);
-give_up(#state{taking = undefined} = State) -> answer({ok, progress(0, [], State)}, State);
-give_up(State) -> State.
+give_up(State) -> answer({ok, progress(0, [], State)}, State).
 
 -spec answer(term(), #state{}) -> #state{}.
 answer(Answer, #state{waiting = #waiting{from = From, timer = Timer}} = State) ->
     _ = erlang:cancel_timer(Timer),
     gen_server:reply(From, Answer),
-    State#state{waiting = undefined, taking = undefined}.
+    State#state{waiting = undefined}.
 
 -spec progress(non_neg_integer(), [binary()], #state{}) -> progress().
 progress(Taken, Alarms, #state{confirmed = Confirmed}) ->
@@ -276,7 +283,7 @@ memory(#state{confirmed = Confirmed, beyond = Beyond, unconfirmed = Unconfirmed,
 
 -spec part(position(), binary(), #state{}) ->
           {ok | {error, rabbit_hot_backup_protocol:error()}, #state{}}.
-part(Position, Bytes, #state{next = Position, part = Part} = State) ->
+part(Position, Bytes, #state{expected = Position, part = Part} = State) ->
     Whole = [Part, Bytes],
     case iolist_size(Whole) > ?LONGEST_BODY of
         true ->
@@ -289,23 +296,23 @@ part(Position, Bytes, #state{next = Position, part = Part} = State) ->
 part(Position, _, State) ->
     {{error, out_of_step(Position, State)}, State}.
 
--spec begin_taking([rabbit_hot_backup_delivery_compat:message()], #state{}) -> #state{}.
-begin_taking([{Exchange, RoutingKey, Properties, Body} | Others] = Messages,
-             #state{part = Part} = State) ->
+-spec take([rabbit_hot_backup_delivery_compat:message()], #state{}) -> #state{}.
+take([{Exchange, RoutingKey, Properties, Body} | Others] = Messages,
+     #state{part = Part, expected = Expected} = State) ->
     First = {Exchange, RoutingKey, Properties, iolist_to_binary([Part, Body])},
-    State#state{taking = {[First | Others], length(Messages)}, part = []}.
+    Count = length(Messages),
+    answer({ok, progress(Count, [], State)},
+           State#state{taken = [First | Others], part = [], expected = Expected + Count}).
 
--spec take(#state{}) -> #state{}.
+-spec hand_on(#state{}) -> #state{}.
 %% Hands over as much as the queue has credit for. The rest follows when it has more.
-take(#state{failure = Failure} = State) when Failure =/= undefined ->
-    answer({error, Failure}, State);
-take(#state{taking = {[], Count}} = State) ->
-    answer({ok, progress(Count, [], State)}, State);
-take(#state{taking = {[Message | Others], Count}, target = Target} = State) ->
+hand_on(#state{failure = undefined, taken = [Message | Others], target = Target} = State) ->
     case rabbit_hot_backup_delivery_compat:is_blocked(Target) of
         true -> State;
-        false -> take(hand_over(Message, State#state{taking = {Others, Count}}))
-    end.
+        false -> hand_on(hand_over(Message, State#state{taken = Others}))
+    end;
+hand_on(State) ->
+    State.
 
 -spec hand_over(rabbit_hot_backup_delivery_compat:message(), #state{}) -> #state{}.
 hand_over(_, #state{next = Next, beyond = Beyond} = State) when is_map_key(Next, Beyond) ->
@@ -390,9 +397,9 @@ fail(_, State) -> State.
 %% Errors
 
 -spec out_of_step(position(), #state{}) -> rabbit_hot_backup_protocol:error().
-out_of_step(Position, #state{next = Next}) ->
+out_of_step(Position, #state{expected = Expected}) ->
     rabbit_hot_backup_protocol:error(
-      mismatch, "message ~b was sent where message ~b was expected", [Position, Next],
+      mismatch, "message ~b was sent where message ~b was expected", [Position, Expected],
       "Start the restore again: it goes on where it can.").
 
 -spec cannot_open(not_found | unsupported, key()) -> rabbit_hot_backup_protocol:error().

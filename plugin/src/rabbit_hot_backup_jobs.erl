@@ -9,7 +9,7 @@
 -export([start_link/0]).
 
 %% For those who want a job done.
--export([request/3, fail/2, current/0, running/0, history/0, find/1]).
+-export([request/3, fail/2, current/0, running/0, running_in/1, history/0, find/1, subscribe/0]).
 
 %% For the session that does it.
 -export([begin_job/2, progress/3, end_job/4]).
@@ -56,6 +56,7 @@
                  progress => {Done :: non_neg_integer(), Total :: non_neg_integer()},  % bytes
                  speed => non_neg_integer(),      % bytes a second
                  remaining => non_neg_integer(),  % seconds
+                 pace => rabbit_hot_backup_pace:pace(),
                  backup => binary(),
                  bytes => non_neg_integer(),
                  result => map(),                 % the program's summary, of tasks
@@ -66,7 +67,8 @@
 
 -record(jobs, {next = 1 :: id(),
                current = #{} :: #{slot() => {job(), Monitor :: reference()}},
-               finished = [] :: [job()]}).  % newest first
+               finished = [] :: [job()],  % newest first
+               subscribers = #{} :: #{pid() => Monitor :: reference()}}).
 
 -spec start_link() -> {ok, pid()} | {error, term()}.
 start_link() ->
@@ -126,6 +128,20 @@ history() ->
 find(Id) ->
     gen_server:call(?MODULE, {find, Id}).
 
+-spec running_in(slot()) -> {ok, job()} | none.
+%% The job that is in the way of another one of its slot.
+running_in(Slot) ->
+    case [Job || #{kind := Kind} = Job <- running(), slot(Kind) =:= Slot] of
+        [Job] -> {ok, Job};
+        [] -> none
+    end.
+
+-spec subscribe() -> ok.
+%% From now on the caller gets `{job_began, Job}` and `{job_ended, Job}` for each job. One that could
+%% not begin only ends.
+subscribe() ->
+    gen_server:call(?MODULE, subscribe).
+
 %% ------------------------------------------------------------------
 
 -spec init([]) -> {ok, #jobs{}}.
@@ -163,21 +179,31 @@ handle_call(running, _, Jobs) ->
 handle_call(history, _, #jobs{finished = Finished} = Jobs) ->
     {reply, Finished, Jobs};
 handle_call({find, Id}, _, #jobs{finished = Finished} = Jobs) ->
-    {reply, find(Id, running(Jobs) ++ Finished), Jobs}.
+    {reply, find(Id, running(Jobs) ++ Finished), Jobs};
+handle_call(subscribe, {Pid, _}, #jobs{subscribers = Subscribers} = Jobs) ->
+    Known = case Subscribers of
+                #{Pid := _} -> Subscribers;
+                #{} -> Subscribers#{Pid => erlang:monitor(process, Pid)}
+            end,
+    {reply, ok, Jobs#jobs{subscribers = Known}}.
 
 -spec handle_cast({progress, pid(), id(), map()}, #jobs{}) -> {noreply, #jobs{}}.
 handle_cast({progress, Session, Id, Progress}, Jobs) ->
     case current(Id, Jobs) of
-        {ok, #{session := Session} = Job} -> {noreply, put_job(maps:merge(Job, Progress), Jobs)};
+        {ok, #{session := Session} = Job} ->
+            Now = erlang:monotonic_time(millisecond),
+            {noreply, put_job(rabbit_hot_backup_pace:progressed(Job, Progress, Now), Jobs)};
         _ -> {noreply, Jobs}
     end.
 
 -spec handle_info(term(), #jobs{}) -> {noreply, #jobs{}}.
-handle_info({'DOWN', Monitor, process, _, Reason}, #jobs{current = Current} = Jobs) ->
+handle_info({'DOWN', Monitor, process, _, Reason},
+            #jobs{current = Current, subscribers = Subscribers} = Jobs) ->
     Ended = [Id || {#{id := Id}, Watch} <- maps:values(Current), Watch =:= Monitor],
-    {noreply, lists:foldl(fun(Id, Left) ->
-                                  finish(Id, failed, #{error => session_error(Reason)}, Left)
-                          end, Jobs, Ended)};
+    Left = maps:filter(fun(_, Watch) -> Watch =/= Monitor end, Subscribers),
+    {noreply, lists:foldl(fun(Id, Known) ->
+                                  finish(Id, failed, #{error => session_error(Reason)}, Known)
+                          end, Jobs#jobs{subscribers = Left}, Ended)};
 handle_info({timeout, _, {begins, Id}}, Jobs) ->
     case current(Id, Jobs) of
         {ok, #{state := requested}} ->
@@ -239,7 +265,13 @@ take(Session, #{kind := Kind} = Order, #jobs{next = Id, current = Current} = Job
 started(Id, Jobs) ->
     {ok, Job} = current(Id, Jobs),
     rabbit_hot_backup_compat:log(info, "job ~b: ~ts begins", [Id, describe(Job)]),
-    put_job(Job#{state := running, started => os:system_time(millisecond)}, Jobs).
+    Running = Job#{state := running, started => os:system_time(millisecond)},
+    ok = tell({job_began, Running}, Jobs),
+    put_job(Running, Jobs).
+
+-spec tell({job_began | job_ended, job()}, #jobs{}) -> ok.
+tell(Message, #jobs{subscribers = Subscribers}) ->
+    lists:foreach(fun(Pid) -> Pid ! Message end, maps:keys(Subscribers)).
 
 -spec describe(job()) -> iodata().
 describe(#{kind := backup, repository := Repository}) -> ["backup into ", Repository];
@@ -263,6 +295,7 @@ finish(Id, State, Details, #jobs{current = Current, finished = Finished} = Jobs)
     Known = maps:with([backup, bytes, result, findings, error], Details),
     Ended = maps:merge(Job, Known#{state => State, finished => os:system_time(millisecond)}),
     report(Ended),
+    ok = tell({job_ended, Ended}, Jobs),
     Jobs#jobs{current = Others, finished = lists:sublist([Ended | Finished], ?HISTORY)}.
 
 -spec report(job()) -> ok.

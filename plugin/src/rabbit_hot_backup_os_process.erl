@@ -6,7 +6,7 @@
 %% /proc/PID/stat).
 -module(rabbit_hot_backup_os_process).
 
--export([identify/1, gone/0, interrupt/1, kill/1, wait/2]).
+-export([identify/1, gone/0, interrupt/1, kill/1, wait/2, end_group/2]).
 
 -export_type([os_process/0]).
 
@@ -51,12 +51,14 @@ kill(Process) ->
 %% Erlang itself cannot send signals.
 signal(Name, {Pid, _} = Process) ->
     case is_running(Process) of
-        true ->
-            _ = os:cmd("kill -" ++ Name ++ " " ++ integer_to_list(Pid), #{max_size => 1000}),
-            ok;
-        false ->
-            ok
+        true -> send(Name, integer_to_list(Pid));
+        false -> ok
     end.
+
+-spec send(Signal :: string(), Target :: string()) -> ok.
+send(Name, Target) ->
+    _ = os:cmd("kill -" ++ Name ++ " " ++ Target, #{max_size => 1000}),
+    ok.
 
 -spec wait(os_process(), Milliseconds :: non_neg_integer()) -> gone | running.
 %% Waits for its end.
@@ -76,15 +78,48 @@ wait_until(Process, Deadline) ->
             end
     end.
 
+-spec end_group(os_process(), Milliseconds :: non_neg_integer()) -> ok.
+%% Ends a port's program and all that it has started: a port's program leads a group of its own. They
+%% are asked to end, and those that are left after this time are killed.
+end_group({Pid, _} = Leader, Milliseconds) ->
+    case is_running(Leader) of
+        true -> send("TERM", group_of(Pid));
+        false -> ok
+    end,
+    _ = wait(Leader, Milliseconds),
+    %% As long as one is left, nobody else gets the group's number.
+    case lists:any(fun(Other) -> is_in_group(Other, Pid) end, filelib:wildcard("[1-9]*", "/proc")) of
+        true -> send("KILL", group_of(Pid));
+        false -> ok
+    end.
+
+-spec group_of(non_neg_integer()) -> string().
+group_of(Pid) ->
+    "-" ++ integer_to_list(Pid).
+
+-spec is_in_group(Other :: string(), Leader :: non_neg_integer()) -> boolean().
+is_in_group(Other, Leader) ->
+    case fields(Other) of
+        [<<"Z">> | _] -> false;
+        [_, _, Group | _] -> Group =:= integer_to_binary(Leader);
+        gone -> false
+    end.
+
 -spec state(non_neg_integer()) -> {State :: binary(), Started :: binary()} | gone.
-%% The command's name, in parentheses, may hold anything: the fields are counted after the last
-%% parenthesis, behind which the state is the 3rd and the start time the 22nd of the line.
+%% The state is the 3rd and the start time the 22nd of the line.
 state(Pid) ->
-    case file:read_file("/proc/" ++ integer_to_list(Pid) ++ "/stat") of
+    case fields(integer_to_list(Pid)) of
+        [State | Others] -> {State, lists:nth(22 - 3, Others)};
+        gone -> gone
+    end.
+
+-spec fields(Pid :: string()) -> [binary(), ...] | gone.
+%% From the 3rd of the line on: the command's name before it, in parentheses, may hold anything.
+fields(Pid) ->
+    case file:read_file("/proc/" ++ Pid ++ "/stat") of
         {ok, Line} ->
             [_, Fields] = string:split(Line, ") ", trailing),
-            [State | Others] = binary:split(Fields, <<" ">>, [global]),
-            {State, lists:nth(22 - 3, Others)};
+            binary:split(Fields, <<" ">>, [global]);
         {error, _} ->
             gone
     end.

@@ -6,7 +6,9 @@
 -module(rabbit_hot_backup_program).
 
 -export([check_id/1]).
--export([run/2, run_all/2, start/1, received/2, error_of/1, exited/1, interrupt/1, leave/2, kill/1]).
+-export([run/2, run_all/2, print/2]).
+-export([start/1, received/2, error_of/1, exited/1, interrupt/1, leave/2, kill/1]).
+-export([start_for_bytes/1, ask/1, receive_bytes/2]).
 
 -export_type([program/0, object/0]).
 
@@ -78,9 +80,7 @@ collect(#program{port = Port} = Program, Objects, Deadline) ->
             end
     after max(0, Deadline - erlang:monotonic_time(millisecond)) ->
             kill(Program),
-            {error, rabbit_hot_backup_protocol:error(
-                      stalled, "the program did not answer in time", [],
-                      "See whether the disk of the repository works."), lists:reverse(Objects)}
+            {error, not_in_time(), lists:reverse(Objects)}
     end.
 
 -spec result(non_neg_integer(), [object()]) ->
@@ -95,6 +95,36 @@ result(Code, Objects) ->
         [] -> {error, exited(Code), Others}
     end.
 
+-spec print([iodata()], Milliseconds :: pos_integer()) ->
+          {ok, Text :: binary()} | {error, rabbit_hot_backup_protocol:error()}.
+%% Runs it to its end without `--json` and returns what it printed: for what is a document.
+print(Arguments, Milliseconds) ->
+    case start_for_bytes(Arguments) of
+        {ok, Program} ->
+            collect_text(Program, [], 0, erlang:monotonic_time(millisecond) + Milliseconds);
+        {error, Error} ->
+            {error, Error}
+    end.
+
+-spec collect_text(program(), iodata(), non_neg_integer(), Deadline :: integer()) ->
+          {ok, binary()} | {error, rabbit_hot_backup_protocol:error()}.
+collect_text(Program, _, Read, _) when Read > ?LONGEST_LINE ->
+    kill(Program),
+    {error, printed_too_much()};
+collect_text(Program, Text, Read, Deadline) ->
+    case receive_bytes(Program, max(0, Deadline - erlang:monotonic_time(millisecond))) of
+        {bytes, Bytes} ->
+            collect_text(Program, [Text, Bytes], Read + byte_size(Bytes), Deadline);
+        {exited, 0} ->
+            {ok, iolist_to_binary(Text)};
+        {exited, Code} ->
+            %% Its own words are in the output of the broker's service.
+            {error, (exited(Code))#{code := error_code(Code)}};
+        timeout ->
+            kill(Program),
+            {error, not_in_time()}
+    end.
+
 -spec exited(Code :: non_neg_integer()) -> rabbit_hot_backup_protocol:error().
 %% Why it ended, when it did not say so itself.
 exited(Code) ->
@@ -102,9 +132,20 @@ exited(Code) ->
 
 -spec start([iodata()]) -> {ok, program()} | {error, rabbit_hot_backup_protocol:error()}.
 start(Arguments) ->
+    open(Arguments ++ ["--json"], {line, ?LINE_PIECE}).
+
+-spec start_for_bytes([iodata()]) ->
+          {ok, program()} | {error, rabbit_hot_backup_protocol:error()}.
+%% One whose output is no lines, read with receive_bytes/2.
+start_for_bytes(Arguments) ->
+    open(Arguments, stream).
+
+-spec open([iodata()], stream | {line, pos_integer()}) ->
+          {ok, program()} | {error, rabbit_hot_backup_protocol:error()}.
+open(Arguments, How) ->
     Executable = rabbit_hot_backup_settings:executable(),
-    Settings = [{args, [unicode:characters_to_binary(Argument) || Argument <- Arguments] ++ ["--json"]},
-                {line, ?LINE_PIECE}, binary, exit_status, use_stdio, hide, {cd, "/"},
+    Settings = [{args, [unicode:characters_to_binary(Argument) || Argument <- Arguments]},
+                How, binary, exit_status, use_stdio, hide, {cd, "/"},
                 {env, [{"RABBITMQ_ERLANG_COOKIE", atom_to_list(erlang:get_cookie())}]}],
     try open_port({spawn_executable, Executable}, Settings) of
         Port -> {ok, #program{port = Port, process = identify(Port)}}
@@ -127,8 +168,7 @@ identify(Port) ->
 %% What an Erlang message means that came to the program's owner. The exit code comes last.
 received({Port, {data, {_, Piece}}}, #program{port = Port, read = Read})
   when Read + byte_size(Piece) > ?LONGEST_LINE ->
-    {broken, rabbit_hot_backup_protocol:error(
-               failed, "the program printed more than ~b bytes", [?LONGEST_LINE])};
+    {broken, printed_too_much()};
 received({Port, {data, {noeol, Piece}}}, #program{port = Port, line = Line, read = Read} = Program) ->
     {more, Program#program{line = [Line, Piece], read = Read + byte_size(Piece)}};
 received({Port, {data, {eol, Piece}}}, #program{port = Port, line = Line, read = Read} = Program) ->
@@ -148,6 +188,36 @@ received({Port, {exit_status, Code}}, #program{port = Port}) ->
     {exited, Code};
 received(_, _) ->
     ignored.
+
+-spec ask(program()) -> ok.
+%% One byte on its standard input, if it still runs.
+ask(#program{port = Port}) ->
+    try erlang:port_command(Port, <<1>>) of
+        true -> ok
+    catch
+        error:badarg -> ok
+    end.
+
+-spec receive_bytes(program(), Milliseconds :: non_neg_integer()) ->
+          {bytes, binary()} | {exited, Code :: non_neg_integer()} | timeout.
+%% Waits for what it prints next. Only its owner may.
+receive_bytes(#program{port = Port}, Milliseconds) ->
+    receive
+        {Port, {data, Bytes}} -> {bytes, Bytes};
+        {Port, {exit_status, Code}} -> {exited, Code}
+    after Milliseconds -> timeout
+    end.
+
+-spec printed_too_much() -> rabbit_hot_backup_protocol:error().
+printed_too_much() ->
+    rabbit_hot_backup_protocol:error(
+      failed, "the program printed more than ~b bytes", [?LONGEST_LINE]).
+
+-spec not_in_time() -> rabbit_hot_backup_protocol:error().
+not_in_time() ->
+    rabbit_hot_backup_protocol:error(
+      stalled, "the program did not answer in time", [],
+      "See whether the disk of the repository works.").
 
 -spec not_understood() -> rabbit_hot_backup_protocol:error().
 not_understood() ->

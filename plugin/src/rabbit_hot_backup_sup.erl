@@ -27,7 +27,10 @@ init([]) ->
                 supervisor(rabbit_hot_backup_session_sup),
                 supervisor(rabbit_hot_backup_task_sup),
                 worker(rabbit_hot_backup_catalogue),
-                worker(rabbit_hot_backup_port)],
+                worker(rabbit_hot_backup_tickets),
+                worker(rabbit_hot_backup_port),
+                worker(rabbit_hot_backup_monitor),
+                worker(rabbit_hot_backup_schedule)],
     {ok, {Flags, Children}}.
 
 -spec worker(module()) -> supervisor:child_spec().

@@ -7,10 +7,6 @@
 namespace hot_backup {
 namespace {
 
-// The parts of a node's data directory that have rules of their own. Who writes a file there is
-// known by the first directory of its path that has one of these names.
-enum class Area : std::uint8_t { any, message_stores, raft, streams };
-
 struct Rule {
     Area area;
     std::string_view ending;  // of the file's name
@@ -54,28 +50,6 @@ constexpr std::array rules{
     Rule{Area::streams, ".index", CopyRule::append_only},
 };
 
-Area area_of(std::string_view directory) {
-    if (directory == "msg_stores") {
-        return Area::message_stores;
-    }
-    // Ra keeps the write-ahead log of the quorum queues elsewhere if it is told to (wal_data_dir).
-    if (directory == "quorum" || directory == "quorum_wal" || directory == "coordination") {
-        return Area::raft;
-    }
-    return directory == "stream" ? Area::streams : Area::any;
-}
-
-// Of the directories on the way to a file.
-Area first_area(std::string_view image_path) {
-    Area area = Area::any;
-    for (std::size_t end = image_path.find('/'); area == Area::any && end != std::string_view::npos;
-         end = image_path.find('/')) {
-        area = area_of(image_path.substr(0, end));
-        image_path.remove_prefix(end + 1);
-    }
-    return area;
-}
-
 std::string_view file_name(std::string_view path) {
     return path.substr(path.rfind('/') + 1);
 }
@@ -87,8 +61,29 @@ std::uint64_t big_endian_16(std::string_view bytes, std::size_t at) {
 
 }  // namespace
 
+Area area_of_directory(std::string_view name) {
+    if (name == "msg_stores") {
+        return Area::message_stores;
+    }
+    // Ra keeps the write-ahead log of the quorum queues elsewhere if it is told to (wal_data_dir).
+    if (name == "quorum" || name == "quorum_wal" || name == "coordination") {
+        return Area::raft;
+    }
+    return name == "stream" ? Area::streams : Area::any;
+}
+
+Area area_of(std::string_view image_path) {
+    Area area = Area::any;
+    for (std::size_t end = image_path.find('/'); area == Area::any && end != std::string_view::npos;
+         end = image_path.find('/')) {
+        area = area_of_directory(image_path.substr(0, end));
+        image_path.remove_prefix(end + 1);
+    }
+    return area;
+}
+
 CopyRule rule_for(std::string_view image_path) {
-    const Area area = first_area(image_path);
+    const Area area = area_of(image_path);
     const std::string_view name = file_name(image_path);
     const auto* found = std::find_if(rules.begin(), rules.end(), [&](const Rule& rule) {
         const bool whole_name = !rule.ending.starts_with('.');

@@ -29,6 +29,12 @@ enum class CopyRule : std::uint8_t {
     left_out,
 };
 
+// The parts of a node's data directory that have rules of their own. Who writes a file there is
+// known by the first directory of its path that has one of their names.
+enum class Area : std::uint8_t { any, message_stores, raft, streams };
+Area area_of_directory(std::string_view name);
+Area area_of(std::string_view image_path);
+
 // The rule for a file by its path in the image, such as
 // "data/quorum/rabbit@a/UID/00000001.segment".
 CopyRule rule_for(std::string_view image_path);

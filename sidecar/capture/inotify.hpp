@@ -1,7 +1,7 @@
 // The kernel's reports of changes in directories (inotify), and nothing of what they mean.
 #pragma once
 
-#include "sidecar/capture/descriptor.hpp"
+#include "sidecar/repository/descriptor.hpp"
 
 #include <sys/inotify.h>
 #include <cstdint>

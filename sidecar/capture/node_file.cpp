@@ -140,11 +140,10 @@ std::size_t read_at(const Descriptor& file, const std::string& path, std::uint64
                     std::span<char> buffer) {
     std::size_t filled = 0;
     while (filled < buffer.size()) {
-        const ssize_t count = ::pread(file.number(), buffer.data() + filled, buffer.size() - filled,
-                                      static_cast<off_t>(offset + filled));
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
+        const ssize_t count = retry([&] {
+            return ::pread(file.number(), buffer.data() + filled, buffer.size() - filled,
+                           static_cast<off_t>(offset + filled));
+        });
         if (count < 0) {
             throw_read_error("read", path, errno);
         }

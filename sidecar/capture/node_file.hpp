@@ -5,7 +5,7 @@
 // goes wrong is an Error that names the file.
 #pragma once
 
-#include "sidecar/capture/descriptor.hpp"
+#include "sidecar/repository/descriptor.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -6,11 +6,6 @@
 namespace hot_backup {
 namespace {
 
-bool is_within(std::string_view path, std::string_view directory) {
-    return path.starts_with(directory) &&
-           (path.size() == directory.size() || path[directory.size()] == '/');
-}
-
 // For people, who shall see which bytes a name has that no text has.
 std::string printable(std::string_view name) {
     constexpr std::string_view digits = "0123456789abcdef";

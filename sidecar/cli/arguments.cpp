@@ -40,7 +40,20 @@ std::string size_problem(const std::string& text) {
     return digits && text.size() <= most_digits ? "" : "\"" + text + "\" is not a size";
 }
 
+// The reason is a line of JSON and of a table.
+std::string reason_problem(const std::string& text) {
+    constexpr std::size_t longest = 1000;
+    return text.size() <= longest ? "" : "the reason has more than 1000 bytes";
+}
+
 // What CLI11 has no words for.
+void check_prune(const PruneArguments& prune) {
+    if (prune.rules == RetentionRules{}) {
+        throw Error(ErrorCode::usage, "prune needs a rule",
+                    "Say what to keep, such as --keep-daily 7: without a rule nothing is deleted.");
+    }
+}
+
 void check_restore(const Arguments& arguments) {
     const auto& transfer = arguments.transfer;
     if (arguments.target_dir.empty() && transfer.into.empty()) {
@@ -74,9 +87,17 @@ public:
         add_verify();
         add_definitions();
         add_restore();
-        add("delete", "Delete backups. Never damages another one.", Arguments::Command::remove)
-            ->add_option("ID", arguments_.backups, "Backups to delete.")
-            ->required();
+        add_archive();
+        add_several("delete", "Delete backups. Never damages another one.",
+                    Arguments::Command::remove);
+        add_several("protect", "Keep backups from being deleted and pruned.",
+                    Arguments::Command::protect)
+            ->add_option("--reason", arguments_.reason, "Why, for those who ask later.")
+            ->type_name("TEXT")
+            ->check(reason_problem);
+        add_several("unprotect", "Take the protection of backups away.",
+                    Arguments::Command::unprotect);
+        add_prune();
         // What the plugin starts; not for people, so not in the help.
         app_.add_subcommand("port")->group("")->callback(
             [this] { arguments_.command = Arguments::Command::port; });
@@ -94,7 +115,7 @@ private:
                          "RABBITMQ_HOT_BACKUP_REPOSITORY).")
             ->capture_default_str();
         subcommand->add_flag("--json", arguments_.json,
-                             "One JSON object a line: status, summary, damage, error.");
+                             "One JSON object a line: status, summary, damage, error, and so on.");
         subcommand->footer(exit_code_help);
         return subcommand;
     }
@@ -105,6 +126,14 @@ private:
             .add_option("ID", arguments_.backups, "A backup, the start of its ID, or latest.")
             ->expected(1)
             ->capture_default_str();
+    }
+
+    CLI::App* add_several(const char* name, const char* description, Arguments::Command command) {
+        auto* subcommand = add(name, description, command);
+        subcommand
+            ->add_option("ID", arguments_.backups, "Backups: each by its ID, its start, or latest.")
+            ->required();
+        return subcommand;
     }
 
     void add_connection(CLI::App& subcommand) {
@@ -203,6 +232,48 @@ private:
                                 "Write to this file instead of standard output.");
     }
 
+    void add_archive() {
+        auto* archive =
+            add("archive", "Write a backup as a tar of a repository that holds nothing else.",
+                Arguments::Command::archive);
+        add_backup(*archive);
+        auto* output = archive->add_option("-o,--output", arguments_.output_file,
+                                           "Write to this file instead of standard output.");
+        output->type_name("FILE");
+        archive
+            ->add_flag("--framed", arguments_.framed,
+                       "For programs: frames on standard output, one for each byte on standard "
+                       "input.")
+            ->excludes(output);
+    }
+
+    void add_prune() {
+        auto* prune =
+            add("prune", "Delete the backups that no rule keeps.", Arguments::Command::prune);
+        auto& rules = arguments_.prune.rules;
+        const auto add_rule = [&](const char* option, unsigned& count, const char* description) {
+            prune->add_option(option, count, description)
+                ->type_name("N")
+                ->check(CLI::Range(1, 1'000'000));
+        };
+        add_rule("--keep-last", rules.last, "Keep the last N backups.");
+        add_rule("--keep-hourly", rules.hourly,
+                 "Keep the last backup of each of the last N hours that have one.");
+        add_rule("--keep-daily", rules.daily, "The same of days.");
+        add_rule("--keep-weekly", rules.weekly, "The same of weeks, which begin on Monday.");
+        add_rule("--keep-monthly", rules.monthly, "The same of months.");
+        add_rule("--keep-yearly", rules.yearly, "The same of years.");
+        prune->add_flag("--dry-run", arguments_.prune.dry_run,
+                        "Say what would be deleted, and delete nothing.");
+        prune
+            ->add_option_function<std::string>(
+                "--time-zone",
+                [this](const std::string& zone) { arguments_.prune.utc = zone == "utc"; },
+                "Where days begin: local (the default) or utc.")
+            ->type_name("ZONE")
+            ->check(CLI::IsMember({"local", "utc"}));
+    }
+
     void add_restore() {
         auto* restore = add("restore",
                             "Make a node's directory again from a backup (--target-dir), or bring "
@@ -286,10 +357,18 @@ std::optional<Arguments> parse_arguments(int argc, const char* const* argv) {
         }
         throw Error(ErrorCode::usage, error.what(), "See rabbitmq-hot-backup --help.");
     }
-    if (arguments.command == Arguments::Command::definitions && arguments.json &&
-        arguments.output_file.empty()) {
-        throw Error(ErrorCode::usage, "definitions --json needs --output",
-                    "Definitions on standard output are JSON already, one document.");
+    if (arguments.json && arguments.output_file.empty()) {
+        if (arguments.command == Arguments::Command::definitions) {
+            throw Error(ErrorCode::usage, "definitions --json needs --output",
+                        "Definitions on standard output are JSON already, one document.");
+        }
+        if (arguments.command == Arguments::Command::archive) {
+            throw Error(ErrorCode::usage, "archive --json needs --output",
+                        "Standard output has the archive itself.");
+        }
+    }
+    if (arguments.command == Arguments::Command::prune) {
+        check_prune(arguments.prune);
     }
     if (arguments.command == Arguments::Command::restore) {
         check_restore(arguments);

@@ -1,6 +1,8 @@
 // The command line: what can be asked, and its defaults.
 #pragma once
 
+#include "sidecar/repository/retention.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -28,8 +30,27 @@ struct TransferArguments {
     std::optional<std::string> journal;  // none: beside the scratch directory
 };
 
+struct PruneArguments {
+    RetentionRules rules;
+    bool dry_run = false;
+    bool utc = false;  // the calendar in which days begin; else local time
+};
+
 struct Arguments {
-    enum class Command { create, list, show, verify, definitions, restore, remove, port };
+    enum class Command {
+        create,
+        list,
+        show,
+        verify,
+        definitions,
+        archive,
+        restore,
+        remove,
+        protect,
+        unprotect,
+        prune,
+        port,
+    };
     Command command = Command::list;
 
     std::string repository;  // every command but port
@@ -43,13 +64,16 @@ struct Arguments {
     std::optional<std::chrono::milliseconds> max_pause;
     std::optional<std::uint64_t> rate_limit;  // bytes a second; 0: no limit
 
-    // show, verify, definitions, restore: at most one; delete: one or more. `latest` or an
-    // unambiguous prefix will do.
+    // show, verify, definitions, archive, restore: at most one; delete, protect, unprotect: one or
+    // more. `latest` or an unambiguous prefix will do.
     std::vector<std::string> backups;
     bool all = false;                  // verify: backups; show, restore --into: queues
     bool files = false;                // show
     std::optional<std::string> vhost;  // show; none: all of them
-    std::string output_file;           // definitions; empty: standard output
+    std::string output_file;           // definitions, archive; empty: standard output
+    bool framed = false;               // archive
+    std::string reason;                // protect; may be empty
+    PruneArguments prune;
 
     // verify; the sandbox also restore --into
     bool boot = false;

@@ -20,7 +20,11 @@ ExitCode drill_command(const Arguments& arguments, Output& output);
 ExitCode definitions_command(const Arguments& arguments, Output& output);
 ExitCode restore_command(const Arguments& arguments, Output& output);
 ExitCode restore_into_command(const Arguments& arguments, Output& output);
+ExitCode archive_command(const Arguments& arguments, Output& output);
 ExitCode delete_command(const Arguments& arguments, Output& output);
+ExitCode protect_command(const Arguments& arguments, Output& output);
+ExitCode unprotect_command(const Arguments& arguments, Output& output);
+ExitCode prune_command(const Arguments& arguments, Output& output);
 
 // What create, list and show say of a backup with --json.
 OrderedJson to_json(const std::string& backup_id, const Summary& summary);

@@ -1,12 +1,12 @@
 #include "sidecar/cli/commands.hpp"
-#include "sidecar/repository/repository.hpp"
+#include "sidecar/repository/marks.hpp"
 
 #include <algorithm>
 
 namespace hot_backup {
 
-// All IDs are resolved before the first backup goes: a typing error in the last one deletes
-// nothing.
+// All IDs are resolved and looked at before the first backup goes: a typing error in the last one
+// deletes nothing, and neither does a protected one among them.
 ExitCode delete_command(const Arguments& arguments, Output& output) {
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
     const Lock lock(posix_file_system(), repository.directory(), "delete");
@@ -16,6 +16,11 @@ ExitCode delete_command(const Arguments& arguments, Output& output) {
     }
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    for (const auto& id : ids) {
+        if (is_protected(repository, id)) {
+            throw protected_error(repository, id);
+        }
+    }
     for (const auto& id : ids) {
         const auto removed = repository.remove(lock, id);
         output.line("deleted " + id + ", " + format_bytes(removed.bytes) + " freed");

@@ -1,4 +1,5 @@
 #include "sidecar/cli/commands.hpp"
+#include "sidecar/cli/marks_output.hpp"
 #include "sidecar/cli/sandbox_options.hpp"
 #include "sidecar/engine/interrupt.hpp"
 #include "sidecar/sandbox/restore_drill.hpp"
@@ -72,8 +73,8 @@ void print(const std::string& id, const DrillReport& drill, Output& output) {
 ExitCode drill_command(const Arguments& arguments, Output& output) {
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
     const auto id = repository.resolve(arguments.backups.front());
-    const auto options =
-        sandbox_options(arguments.sandbox, repository.read_manifest(id).summary().rabbitmq_version);
+    const auto summary = repository.read_manifest(id).summary();
+    const auto options = sandbox_options(arguments.sandbox, summary.rabbitmq_version);
 
     BootCallbacks callbacks;
     callbacks.interrupt = throw_if_interrupted;
@@ -81,11 +82,26 @@ ExitCode drill_command(const Arguments& arguments, Output& output) {
         output.progress("restore " + id, done, total);
     };
     callbacks.restored = [&](const RestoredNode&) { output.progress("boot " + id, 0, 0); };
-    const auto drill = hold_drill(repository, id, options, callbacks, [&](const Difference& found) {
-        report_difference(id, found, output);
-    });
+    const auto begin = std::chrono::steady_clock::now();
+    const auto record = [&](std::uint64_t findings, std::uint64_t bytes) {
+        const auto check = finished_check(begin, findings, bytes, options.rabbitmq.version);
+        return record_or_warn(repository, id, CheckKind::booted, check, output);
+    };
+    DrillReport drill;
+    try {
+        drill = hold_drill(repository, id, summary, options, callbacks,
+                           [&](const Difference& found) { report_difference(id, found, output); });
+    } catch (const Error& error) {
+        // Where the drill met damage it has its result; what else kept it from its end has none.
+        if (error.code() == ErrorCode::damaged) {
+            record(1, 0);
+        }
+        throw;
+    }
     print(id, drill, output);
-    output.summary(summary_of(id, drill, options));
+    auto json = summary_of(id, drill, options);
+    json["recorded"] = record(drill.findings, drill.bytes);
+    output.summary(std::move(json));
     if (drill.findings > 0) {
         throw Error(ErrorCode::damaged,
                     plural(drill.findings, "difference", "differences") + " between the backup " +

@@ -1,9 +1,17 @@
 #include "sidecar/cli/commands.hpp"
-#include "sidecar/repository/repository.hpp"
+#include "sidecar/cli/marks_output.hpp"
 
-#include <algorithm>
+#include <array>
 
 namespace hot_backup {
+namespace {
+
+double seconds_between(Timestamp begin, Timestamp end) {
+    return std::chrono::duration<double>(end - begin).count();
+}
+
+}  // namespace
+
 std::string describe_counts(const Counts& counts) {
     return plural(counts.vhosts, "vhost", "vhosts") + ", " + plural(counts.users, "user", "users") +
            ", " + plural(counts.queues, "queue", "queues") + ", " +
@@ -27,6 +35,7 @@ OrderedJson to_json(const std::string& backup_id, const Summary& summary) {
                      {"started", to_text(summary.started)},
                      {"finished", to_text(summary.finished)},
                      {"instant", to_text(summary.instant)},
+                     {"seconds", seconds_between(summary.started, summary.finished)},
                      {"rabbitmq_version", summary.rabbitmq_version},
                      {"erlang_version", summary.erlang_version},
                      {"plugin_version", summary.plugin_version},
@@ -40,6 +49,12 @@ OrderedJson to_json(const std::string& backup_id, const Summary& summary) {
                        {"exchanges", summary.counts.exchanges},
                        {"bindings", summary.counts.bindings},
                        {"policies", summary.counts.policies}}}};
+    if (const auto& messages = summary.messages) {
+        json["messages"] = {{"queues", messages->queues},
+                            {"ready", messages->ready},
+                            {"unacknowledged", messages->unacknowledged},
+                            {"bytes", messages->bytes}};
+    }
     if (const auto& cut = summary.cut) {
         json["cut"] = {{"acquisition_us", cut->acquisition_us},
                        {"hold_us", cut->hold_us},
@@ -53,6 +68,42 @@ OrderedJson to_json(const std::string& backup_id, const Summary& summary) {
     return json;
 }
 
+namespace {
+
+std::string messages_text(const Summary& summary) {
+    return summary.messages
+               ? std::to_string(summary.messages->ready + summary.messages->unacknowledged)
+               : "-";
+}
+
+constexpr std::size_t columns = 9;
+
+std::string row(const std::array<std::string, columns>& cells) {
+    constexpr std::array<std::size_t, columns> widths{20, 6, 8, 9, 6, 9, 22, 9, 0};
+    std::string text;
+    for (std::size_t i = 0; i < columns; ++i) {
+        text += (i == 0 ? "" : "  ") + pad(cells[i], widths[i]);
+    }
+    return text;
+}
+
+// What `list` says of a backup, with --json and without.
+void list_backup(const std::string& id, const Summary& summary, const Marks& marks, Timestamp now,
+                 Output& output) {
+    const auto age = std::chrono::floor<std::chrono::seconds>(now - summary.instant);
+    output.line(row({id, format_age(age), format_bytes(summary.bytes),
+                     summary.cut ? format_pause(summary.cut->pause_us) : "-",
+                     std::to_string(summary.counts.queues), messages_text(summary),
+                     describe_checks(marks, now), marks.protection ? "yes" : "-",
+                     printable(summary.node)}));
+    auto json = to_json(id, summary);
+    json["age_seconds"] = age.count();
+    add_marks(json, marks);
+    output.summary(std::move(json));
+}
+
+}  // namespace
+
 // A backup whose manifest cannot be read is listed as such, not left out: it takes space, and the
 // operator has to know.
 ExitCode list_command(const Arguments& arguments, Output& output) {
@@ -61,18 +112,15 @@ ExitCode list_command(const Arguments& arguments, Output& output) {
     if (ids.empty()) {
         output.line("no backups in " + repository.directory().string());
     } else {
-        output.line("ID                    SIZE      PAUSE      QUEUES  NODE");
+        output.line(row(
+            {"ID", "AGE", "SIZE", "PAUSE", "QUEUES", "MESSAGES", "VERIFIED", "PROTECTED", "NODE"}));
     }
     std::size_t unreadable = 0;
     auto code = ErrorCode::failed;
     for (const auto& id : ids) {
         try {
-            const auto summary = repository.read_manifest(id).summary();
-            const auto pause = summary.cut ? format_pause(summary.cut->pause_us) : "-";
-            output.line(id + "  " + pad(format_bytes(summary.bytes), 8) + "  " + pad(pause, 9) +
-                        "  " + pad(std::to_string(summary.counts.queues), 6) + "  " +
-                        printable(summary.node));
-            output.summary(to_json(id, summary));
+            list_backup(id, repository.read_manifest(id).summary(), read_marks(repository, id),
+                        now(), output);
         } catch (const Error& error) {
             if (error.code() == ErrorCode::not_found) {
                 continue;  // deleted since it was listed
@@ -82,9 +130,17 @@ ExitCode list_command(const Arguments& arguments, Output& output) {
                 code = error.code();
             }
             output.line(id + "  UNREADABLE: " + printable(error.what()));
-            output.summary({{"backup", id}, {"unreadable", error.what()}});
+            OrderedJson json{{"backup", id}, {"unreadable", error.what()}};
+            add_marks(json, read_marks(repository, id));
+            output.summary(std::move(json));
         }
     }
+    // Last, so that its space is that of now.
+    const auto space = posix_file_system().space(repository.directory());
+    output.message({{"message_type", "repository"},
+                    {"path", repository.directory().string()},
+                    {"free_bytes", space.available},
+                    {"total_bytes", space.total}});
     if (unreadable > 0) {
         throw Error(code,
                     std::to_string(unreadable) + " of " + std::to_string(ids.size()) +

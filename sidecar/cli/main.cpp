@@ -22,11 +22,19 @@ ExitCode run(const Arguments& arguments, Output& output) {
             return verify_command(arguments, output);
         case Arguments::Command::definitions:
             return definitions_command(arguments, output);
+        case Arguments::Command::archive:
+            return archive_command(arguments, output);
         case Arguments::Command::restore:
             return arguments.transfer.into.empty() ? restore_command(arguments, output)
                                                    : restore_into_command(arguments, output);
         case Arguments::Command::remove:
             return delete_command(arguments, output);
+        case Arguments::Command::protect:
+            return protect_command(arguments, output);
+        case Arguments::Command::unprotect:
+            return unprotect_command(arguments, output);
+        case Arguments::Command::prune:
+            return prune_command(arguments, output);
         case Arguments::Command::port:
             run_port_program(posix_file_system());
             return exit_done;

@@ -36,7 +36,7 @@ public:
         if (wanted_.dry_run) {
             report_expected_messages();
         } else if (wanted_.definitions_only) {
-            declare();
+            declare_only();
         } else {
             restore_messages();
         }
@@ -127,8 +127,17 @@ private:
         output_.line("nothing was changed");
     }
 
-    void declare() {
-        declare_missing(plan_, target_);
+    // A restore with messages that was cut off earlier may be continued later.
+    void declare_only() {
+        std::optional<Journal> journal;
+        if (std::filesystem::exists(journal_path())) {
+            journal.emplace(journal_path(), restore_identity());
+        }
+        declare(journal ? &*journal : nullptr);
+    }
+
+    void declare(Journal* journal) {
+        declare_missing(plan_, target_, journal);
         for (const auto& finding : plan_.difference.findings) {
             if (finding.state == State::missing) {
                 ++declared_;
@@ -144,8 +153,7 @@ private:
 
     void restore_messages() {
         const auto options = sandbox_options(arguments_.sandbox, summary_.rabbitmq_version);
-        Journal journal(journal_path(options),
-                        {id_, summary_.node, target_.identity().cluster, wanted_.as.value_or("")});
+        Journal journal(journal_path(), restore_identity());
         if (journal.resumed()) {
             output_.line("going on with the restore of the journal " + printable(journal.path()));
         }
@@ -156,22 +164,28 @@ private:
             output_.progress("restore " + id_, done, total);
         };
         callbacks.restored = [this](const RestoredNode&) { output_.progress("boot " + id_, 0, 0); };
-        BootedBackup booted(repository_, id_, options, callbacks);
+        BootedBackup booted(repository_, id_, summary_, options, callbacks);
         booted.keep_log_of([&] {
             Broker source(std::make_unique<erlang::NodeChannel>(booted.sandbox().connection()),
                           [this] { target_.look_up(); });
             // The boot took a while: somebody may have declared something meanwhile.
             plan_ = make_plan();
-            declare();
-            transfer_messages(plan_, {source, booted.sandbox().amqp_port()}, target_, journal,
-                              {arguments_.rate_limit.value_or(0)}, transfer_callbacks());
+            declare(&journal);
+            transfer_messages(
+                plan_,
+                {source, booted.sandbox().amqp_port(), booted.restored().data_directory / "stream"},
+                target_, journal, {arguments_.rate_limit.value_or(0)}, transfer_callbacks());
         });
         journal.remove();
     }
 
+    RestoreIdentity restore_identity() const {
+        return {id_, summary_.node, target_.identity().cluster, wanted_.as.value_or("")};
+    }
+
     // The same restore finds it again, through whichever node of the cluster; another one has
     // another.
-    std::string journal_path(const SandboxOptions& options) const {
+    std::string journal_path() const {
         if (wanted_.journal) {
             return *wanted_.journal;
         }
@@ -182,8 +196,9 @@ private:
                        wanted_.vhosts,
                        arguments_.all,
                        repository};
-        return options.scratch_parent / ("rabbitmq-hot-backup-restore-" + id_ + "-" +
-                                         checksum(to_line(all)).hex().substr(0, 16) + ".journal");
+        return scratch_parent(arguments_.sandbox) /
+               ("rabbitmq-hot-backup-restore-" + id_ + "-" +
+                checksum(to_line(all)).hex().substr(0, 16) + ".journal");
     }
 
     TransferCallbacks transfer_callbacks() {

@@ -4,15 +4,18 @@
 
 namespace hot_backup {
 
+Path scratch_parent(const SandboxArguments& arguments) {
+    return arguments.scratch ? Path(*arguments.scratch) : default_scratch_parent();
+}
+
 SandboxOptions sandbox_options(const SandboxArguments& arguments,
                                std::string_view rabbitmq_version) {
     SandboxOptions options;
     options.rabbitmq = find_rabbitmq(arguments.rabbitmq_home, rabbitmq_version);
     throw_unless_bootable(options.rabbitmq, rabbitmq_version, arguments.any_version);
     options.plugins = own_plugins_directory();
-    options.clock = own_clock_library();
-    options.scratch_parent =
-        arguments.scratch ? Path(*arguments.scratch) : default_scratch_parent();
+    options.preloaded = own_preloaded_library();
+    options.scratch_parent = scratch_parent(arguments);
     options.boot_timeout = arguments.boot_timeout;
     return options;
 }

@@ -8,6 +8,9 @@
 
 namespace hot_backup {
 
+// Where scratch directories are made.
+Path scratch_parent(const SandboxArguments& arguments);
+
 // Error failed: there is no RabbitMQ here that can boot a backup of this version, or not all that
 // belongs to this program.
 SandboxOptions sandbox_options(const SandboxArguments& arguments,

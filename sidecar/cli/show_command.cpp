@@ -1,4 +1,5 @@
 #include "sidecar/cli/commands.hpp"
+#include "sidecar/cli/marks_output.hpp"
 #include "sidecar/cli/show_queues.hpp"
 #include "sidecar/engine/stored_snapshot.hpp"
 #include "sidecar/engine/stored_statistics.hpp"
@@ -14,6 +15,12 @@ OrderedJson file_json(const FileEntry& file) {
     if (file.origin) {
         json["origin"] = file.origin->path;
     }
+    if (!file.extents.empty()) {
+        json["checksums"] = OrderedJson::array();
+        for (const auto& extent : file.extents) {
+            json["checksums"].push_back(extent.digest.hex());
+        }
+    }
     return json;
 }
 
@@ -28,12 +35,9 @@ void keep_vhost(const std::string& name, const std::string& backup_id,
 
 std::vector<StoredVhost> read_vhosts(const Repository& repository, const std::string& backup_id,
                                      const Summary& summary) {
-    std::vector<QueueStatistics> statistics;
-    read_statistics(repository, backup_id,
-                    [&](QueueStatistics queue) { statistics.push_back(std::move(queue)); });
     StoredSnapshot stored(repository, backup_id);
     Snapshot snapshot(stored, SnapshotIndex::scan(stored));
-    return list_queues(snapshot, summary.rabbitmq_version, std::move(statistics));
+    return list_stored_queues(repository, backup_id, snapshot, summary.rabbitmq_version);
 }
 
 void show_summary(const std::string& id, const Summary& summary, Output& output) {
@@ -66,6 +70,24 @@ void show_summary(const std::string& id, const Summary& summary, Output& output)
         plugins += (plugins.empty() ? "" : " ") + printable(plugin.name);
     }
     output.line("plugins     " + plugins);
+}
+
+void show_marks(const Marks& marks, Output& output) {
+    if (const auto& protection = marks.protection) {
+        output.line("protected   " +
+                    (protection->when ? "since " + to_text(*protection->when)
+                                      : "by a mark that cannot be read") +
+                    (protection->reason.empty() ? "" : ": " + printable(protection->reason)));
+    }
+    if (!marks.verified && !marks.booted) {
+        output.line("verified    never");
+    }
+    if (marks.verified) {
+        output.line("verified    " + describe_check(*marks.verified, CheckKind::verified));
+    }
+    if (marks.booted) {
+        output.line("verified    " + describe_check(*marks.booted, CheckKind::booted));
+    }
 }
 
 // What there is of the node's own files, in numbers: they are too many to be listed.
@@ -153,7 +175,9 @@ ExitCode show_command(const Arguments& arguments, Output& output) {
     const auto& id = manifest.backup_id();
     const auto& summary = manifest.summary();
 
+    const auto marks = read_marks(repository, id);
     show_summary(id, summary, output);
+    show_marks(marks, output);
     auto files = show_files(manifest, arguments.files, output);
     auto vhosts = read_vhosts(repository, id, summary);
     if (arguments.vhost) {
@@ -164,6 +188,7 @@ ExitCode show_command(const Arguments& arguments, Output& output) {
     if (output.json()) {
         auto json = to_json(id, summary);
         json.update(details_json(summary));
+        add_marks(json, marks);
         json["vhosts"] = to_json(vhosts);
         json["file_list"] = std::move(files);
         output.summary(std::move(json));

@@ -1,4 +1,5 @@
 #include "sidecar/cli/commands.hpp"
+#include "sidecar/cli/marks_output.hpp"
 #include "sidecar/definitions/snapshot_reader.hpp"
 #include "sidecar/engine/interrupt.hpp"
 #include "sidecar/engine/stored_snapshot.hpp"
@@ -73,21 +74,25 @@ bool verify_one(const Repository& repository, const std::string& id, Output& out
     callbacks.progress = [&](std::uint64_t done, std::uint64_t total) {
         output.progress("verify " + id, done, total);
     };
+    const auto begin = std::chrono::steady_clock::now();
     auto report = verify_backup(repository, id, callbacks);
     if (report.whole()) {
         read_contents_through(repository, report);
     }
+    const auto check = finished_check(begin, report.findings.size(), report.bytes);
 
     output.line(id + (report.whole() ? "  whole: " : "  DAMAGED: ") + std::to_string(report.files) +
                 " files, " + format_bytes(report.bytes) + " read and compared");
     for (const auto& finding : report.findings) {
         report_finding(id, finding, output);
     }
+    const bool recorded = record_or_warn(repository, id, CheckKind::verified, check, output);
     output.summary({{"backup", id},
                     {"whole", report.whole()},
                     {"files", report.files},
                     {"bytes", report.bytes},
-                    {"findings", report.findings.size()}});
+                    {"findings", report.findings.size()},
+                    {"recorded", recorded}});
     return report.whole();
 }
 

@@ -1,10 +1,12 @@
 #include "sidecar/definitions/definitions.hpp"
 
+#include "erlang_port/error.hpp"
 #include "sidecar/definitions/amqp_table.hpp"
 #include "sidecar/definitions/json_writer.hpp"
 #include "sidecar/definitions/records.hpp"
 #include "sidecar/definitions/text.hpp"
 
+#include <array>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -16,44 +18,49 @@ namespace {
 
 using erlang::Term;
 
-// Writes one document. The queues and exchanges come before the bindings, which are left out with
-// them.
+// Writes definitions, one at a time. The queues and exchanges come before the bindings, which are
+// left out with them.
 class DefinitionsWriter {
 public:
-    DefinitionsWriter(Snapshot& snapshot, std::ostream& out) : snapshot_(snapshot), json_(out) {}
-
-    DefinitionsReport write(const DefinitionsHeader& header) {
-        // RabbitMQ 3.8 imports nothing but a string of tags; later versions take both
-        // (tag_list_from/1).
-        tags_as_string_ = header.rabbitmq_version.starts_with("3.8.");
-        json_.begin_object();
-        for (const auto* key : {"rabbit_version", "rabbitmq_version"}) {
-            json_.key(key);
-            json_.string(header.rabbitmq_version);
-        }
-        write_all(Category::users, &DefinitionsWriter::user);
-        write_all(Category::vhosts, &DefinitionsWriter::vhost);
-        write_all(Category::permissions, &DefinitionsWriter::permission);
-        write_all(Category::topic_permissions, &DefinitionsWriter::topic_permission);
-        write_all(Category::parameters, &DefinitionsWriter::parameter);
-        write_all(Category::global_parameters, &DefinitionsWriter::global_parameter);
-        write_all(Category::policies, &DefinitionsWriter::policy);
-        write_all(Category::queues, &DefinitionsWriter::queue);
-        write_all(Category::exchanges, &DefinitionsWriter::exchange);
-        write_all(Category::bindings, &DefinitionsWriter::binding);
-        json_.end_object();
-        json_.flush();
-        return {.replaced_strings = json_.replaced_strings()};
+    struct Section {
+        Category category;
+        void (DefinitionsWriter::*write_one)(const Term&);
+    };
+    // In the order of the document.
+    static constexpr std::array<Section, 10> sections() {
+        return {{{Category::users, &DefinitionsWriter::user},
+                 {Category::vhosts, &DefinitionsWriter::vhost},
+                 {Category::permissions, &DefinitionsWriter::permission},
+                 {Category::topic_permissions, &DefinitionsWriter::topic_permission},
+                 {Category::parameters, &DefinitionsWriter::parameter},
+                 {Category::global_parameters, &DefinitionsWriter::global_parameter},
+                 {Category::policies, &DefinitionsWriter::policy},
+                 {Category::queues, &DefinitionsWriter::queue},
+                 {Category::exchanges, &DefinitionsWriter::exchange},
+                 {Category::bindings, &DefinitionsWriter::binding}}};
     }
+
+    // RabbitMQ 3.8 imports nothing but a string of tags; later versions take both
+    // (tag_list_from/1).
+    DefinitionsWriter(Snapshot& snapshot, const DefinitionsHeader& header)
+        : snapshot_(snapshot),
+          json_(text_),
+          tags_as_string_(header.rabbitmq_version.starts_with("3.8.")) {}
+
+    // Calls `consume` with each definition of the section.
+    void write(const Section& section, const std::function<void(std::string_view)>& consume) {
+        snapshot_.for_each(section.category, [&](const Term& record) {
+            text_.clear();
+            (this->*section.write_one)(record);
+            if (!text_.empty()) {
+                consume(text_);
+            }
+        });
+    }
+
+    DefinitionsReport report() const { return {.replaced_strings = json_.replaced_strings()}; }
 
 private:
-    void write_all(Category category, void (DefinitionsWriter::*write_one)(const Term&)) {
-        json_.key(name_of(category));
-        json_.begin_array(true);
-        snapshot_.for_each(category, [&](const Term& record) { (this->*write_one)(record); });
-        json_.end_array();
-    }
-
     void user(const Term& record) {
         const auto user = user_of(record);
         json_.begin_object();
@@ -249,8 +256,9 @@ private:
     }
 
     Snapshot& snapshot_;
+    std::string text_;  // of the definition at hand; empty when it is left out
     JsonWriter json_;
-    bool tags_as_string_ = false;
+    const bool tags_as_string_;
     std::unordered_set<std::string> left_out_;
 };
 
@@ -258,7 +266,37 @@ private:
 
 DefinitionsReport write_definitions(Snapshot& snapshot, const DefinitionsHeader& header,
                                     std::ostream& out) {
-    return DefinitionsWriter(snapshot, out).write(header);
+    std::string version;
+    JsonWriter(version).string(header.rabbitmq_version);
+    out << R"({"rabbit_version":)" << version << R"(,"rabbitmq_version":)" << version;
+    DefinitionsWriter writer(snapshot, header);
+    for (const auto& section : DefinitionsWriter::sections()) {
+        out << ",\"" << name_of(section.category) << "\":[";
+        const char* before = "\n";
+        const char* after = "";
+        writer.write(section, [&](std::string_view definition) {
+            out << before << definition;
+            before = ",\n";
+            after = "\n";
+        });
+        out << after << ']';
+    }
+    if (!(out << '}').flush()) {
+        throw Error(ErrorCode::failed, "the output does not take any more of the definitions",
+                    "Check the space left where the output goes, and that its reader still runs.");
+    }
+    return writer.report();
+}
+
+void for_each_definition(
+    Snapshot& snapshot, const DefinitionsHeader& header,
+    const std::function<void(std::string_view section, std::string_view definition)>& consume) {
+    DefinitionsWriter writer(snapshot, header);
+    for (const auto& section : DefinitionsWriter::sections()) {
+        writer.write(section, [&](std::string_view definition) {
+            consume(name_of(section.category), definition);
+        });
+    }
 }
 
 }  // namespace hot_backup

@@ -16,8 +16,10 @@
 #include "sidecar/definitions/snapshot_reader.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <iosfwd>
 #include <string>
+#include <string_view>
 
 namespace hot_backup {
 
@@ -36,5 +38,12 @@ struct DefinitionsReport {
 // no document.
 DefinitionsReport write_definitions(Snapshot& snapshot, const DefinitionsHeader& header,
                                     std::ostream& out);
+
+// The same for those who look at the definitions rather than write them down: hands out each as its
+// JSON object, with the name of its section ("queues"). Memory: a definition. What `consume` throws
+// passes through.
+void for_each_definition(
+    Snapshot& snapshot, const DefinitionsHeader& header,
+    const std::function<void(std::string_view section, std::string_view definition)>& consume);
 
 }  // namespace hot_backup

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <ostream>
 
 namespace hot_backup {
 namespace {
@@ -19,7 +18,6 @@ using erlang::Map;
 using erlang::Term;
 using erlang::Tuple;
 
-constexpr std::size_t flush_at = 64 * 1024;
 // The decimal form of an integer takes quadratic time; nobody means one of ten thousand digits.
 constexpr std::size_t longest_integer = 4096;  // bytes of its magnitude
 constexpr const char* no_place_hint =
@@ -67,15 +65,15 @@ std::string decimal(const BigInteger& integer) {
 }  // namespace
 
 void JsonWriter::begin_object() {
-    open('{', false);
+    open('{');
 }
 
 void JsonWriter::end_object() {
     close('}');
 }
 
-void JsonWriter::begin_array(bool lines) {
-    open('[', lines);
+void JsonWriter::begin_array() {
+    open('[');
 }
 
 void JsonWriter::end_array() {
@@ -85,7 +83,7 @@ void JsonWriter::end_array() {
 void JsonWriter::key(std::string_view name) {
     before_value();
     quoted(name);
-    raw(":");
+    out_ += ':';
     after_key_ = true;
 }
 
@@ -96,14 +94,14 @@ void JsonWriter::string(std::string_view text) {
 
 void JsonWriter::boolean(bool value) {
     before_value();
-    raw(value ? "true" : "false");
+    out_ += value ? "true" : "false";
 }
 
 void JsonWriter::term(const Term& term) {
     if (const auto* atom = term.as<Atom>()) {
         if (atom->name == "true" || atom->name == "false" || atom->name == "null") {
             before_value();
-            raw(atom->name);
+            out_ += atom->name;
         } else {
             string(atom->name);
         }
@@ -111,10 +109,10 @@ void JsonWriter::term(const Term& term) {
         string(binary->bytes);
     } else if (const auto* integer = term.as<std::int64_t>()) {
         before_value();
-        raw(std::to_string(*integer));
+        out_ += std::to_string(*integer);
     } else if (const auto* big = term.as<BigInteger>()) {
         before_value();
-        raw(decimal(*big));
+        out_ += decimal(*big);
     } else if (const auto* number = term.as<double>()) {
         before_value();
         real(*number);
@@ -144,28 +142,15 @@ void JsonWriter::object(const Term& term) {
     }
 }
 
-void JsonWriter::flush() {
-    out_.write(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
-    buffer_.clear();
-    if (!out_.flush()) {
-        throw Error(ErrorCode::failed, "the output does not take any more of the definitions",
-                    "Check the space left where the output goes, and that its reader still runs.");
-    }
-}
-
-void JsonWriter::open(char bracket, bool lines) {
+void JsonWriter::open(char bracket) {
     before_value();
-    raw({&bracket, 1});
-    levels_.push_back({.lines = lines, .empty = true});
+    out_ += bracket;
+    empty_.push_back(true);
 }
 
 void JsonWriter::close(char bracket) {
-    const auto level = levels_.back();
-    levels_.pop_back();
-    if (level.lines && !level.empty) {
-        raw("\n");
-    }
-    raw({&bracket, 1});
+    empty_.pop_back();
+    out_ += bracket;
 }
 
 // Separates the value or key that comes next from what stands before it.
@@ -174,55 +159,43 @@ void JsonWriter::before_value() {
         after_key_ = false;
         return;
     }
-    if (levels_.empty()) {
+    if (empty_.empty()) {
         return;
     }
-    auto& level = levels_.back();
-    if (!level.empty) {
-        raw(",");
+    if (!empty_.back()) {
+        out_ += ',';
     }
-    if (level.lines) {
-        raw("\n");
-    }
-    level.empty = false;
-}
-
-void JsonWriter::raw(std::string_view text) {
-    buffer_ += text;
-    if (buffer_.size() >= flush_at) {
-        out_.write(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
-        buffer_.clear();
-    }
+    empty_.back() = false;
 }
 
 void JsonWriter::quoted(std::string_view text) {
     static constexpr std::string_view hex = "0123456789abcdef";
-    buffer_ += '"';
+    out_ += '"';
     bool replaced = false;
     while (!text.empty()) {
         const auto valid = valid_utf8_prefix(text);
         for (const char c : text.substr(0, valid)) {
             const auto code = static_cast<unsigned char>(c);
             if (c == '"' || c == '\\') {
-                buffer_ += '\\';
-                buffer_ += c;
+                out_ += '\\';
+                out_ += c;
             } else if (code < 0x20) {
-                buffer_ += "\\u00";
-                buffer_ += hex[code >> 4U];
-                buffer_ += hex[code & 15U];
+                out_ += "\\u00";
+                out_ += hex[code >> 4U];
+                out_ += hex[code & 15U];
             } else {
-                buffer_ += c;
+                out_ += c;
             }
         }
         text.remove_prefix(valid);
         if (!text.empty()) {
-            buffer_ += replacement_character;
+            out_ += replacement_character;
             text.remove_prefix(1);
             replaced = true;
         }
     }
     replaced_strings_ += replaced ? 1 : 0;
-    raw("\"");
+    out_ += '"';
 }
 
 // The shortest text that reads back as the same number, always with a fraction so that importers
@@ -234,7 +207,7 @@ void JsonWriter::real(double value) {
     if (text.find('.') == std::string::npos) {
         text.insert(std::min(text.find('e'), text.size()), ".0");
     }
-    raw(text);
+    out_ += text;
 }
 
 void JsonWriter::members(const List& property_list) {

@@ -8,7 +8,6 @@
 #include "erlang_port/term.hpp"
 
 #include <cstdint>
-#include <iosfwd>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,12 +16,12 @@ namespace hot_backup {
 
 class JsonWriter {
 public:
-    explicit JsonWriter(std::ostream& out) : out_(out) {}
+    // Appends to `out`, which outlives it.
+    explicit JsonWriter(std::string& out) : out_(out) {}
 
     void begin_object();
     void end_object();
-    // With `lines` each element stands on a line of its own.
-    void begin_array(bool lines = false);
+    void begin_array();
     void end_array();
 
     void key(std::string_view name);
@@ -38,30 +37,20 @@ public:
     // A map or a property list as an object, the empty list too. Anything else goes to term().
     void object(const erlang::Term& term);
 
-    // Hands what is still buffered to the stream. Throws Error (failed) when the stream refuses it.
-    void flush();
-
     // How many strings held bytes that are not UTF-8; each such byte became U+FFFD.
     std::uint64_t replaced_strings() const noexcept { return replaced_strings_; }
 
 private:
-    struct Level {
-        bool lines = false;
-        bool empty = true;
-    };
-
-    void open(char bracket, bool lines);
+    void open(char bracket);
     void close(char bracket);
     void before_value();
-    void raw(std::string_view text);
     void quoted(std::string_view text);
     void real(double value);
     void members(const erlang::List& property_list);
     void members(const erlang::Map& map);
 
-    std::ostream& out_;
-    std::string buffer_;
-    std::vector<Level> levels_;
+    std::string& out_;
+    std::vector<bool> empty_;  // of each object and array that is open
     bool after_key_ = false;
     std::uint64_t replaced_strings_ = 0;
 };

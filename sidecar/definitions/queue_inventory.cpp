@@ -2,38 +2,26 @@
 
 #include "sidecar/definitions/records.hpp"
 #include "sidecar/definitions/text.hpp"
+#include "sidecar/rabbitmq_version.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <utility>
 
 namespace hot_backup {
 namespace {
 
-// {3, 10} of "3.10.8"; zeros of what is no version.
-std::pair<unsigned, unsigned> release_of(std::string_view version) {
-    unsigned major = 0;
-    unsigned minor = 0;
-    const char* end = version.data() + version.size();
-    const auto [stop, error] = std::from_chars(version.data(), end, major);
-    if (error == std::errc{} && stop != end && *stop == '.') {
-        std::from_chars(stop + 1, end, minor);
-    }
-    return {major, minor};
-}
-
 // Version 2 came with 3.10 and is the only one since 4.0. In between it is the queue's argument
 // that decides, then a policy, then the node's configuration (rabbit_amqqueue_process.erl,
 // res_arg/2); the last is not known here.
-std::optional<unsigned> version_of(const Queue& queue, std::pair<unsigned, unsigned> release) {
-    if (queue.type != "classic" || release.first < 3) {
+std::optional<unsigned> version_of(const Queue& queue, const RabbitmqVersion& server) {
+    if (queue.type != "classic" || server.major < 3) {
         return std::nullopt;
     }
-    if (release.first > 3) {
+    if (server.major > 3) {
         return 2;
     }
-    if (release.second < 10) {
+    if (server.minor < 10) {
         return 1;
     }
     for (const auto& argument : table_of(*queue.arguments)) {
@@ -67,7 +55,7 @@ std::vector<StoredVhost> list_queues(Snapshot& snapshot, std::string_view rabbit
     snapshot.for_each(Category::vhosts, [&](const erlang::Term& record) {
         vhosts[replace_invalid_utf8(vhost_of(record).name)];
     });
-    const auto release = release_of(rabbitmq_version);
+    const auto server = RabbitmqVersion::of(rabbitmq_version).value_or(RabbitmqVersion{});
     snapshot.for_each(Category::queues, [&](const erlang::Term& record) {
         const auto queue = queue_of(record);
         if (queue.exclusive || !queue.durable) {
@@ -75,7 +63,7 @@ std::vector<StoredVhost> list_queues(Snapshot& snapshot, std::string_view rabbit
         }
         StoredQueue stored;
         stored.type = queue.type;
-        stored.version = version_of(queue, release);
+        stored.version = version_of(queue, server);
         stored.statistics.vhost = replace_invalid_utf8(queue.resource.vhost);
         stored.statistics.name = replace_invalid_utf8(queue.resource.name);
         vhosts[stored.statistics.vhost].push_back(std::move(stored));

@@ -139,12 +139,38 @@ void write_metadata(BackupWriter& writer, Broker& broker, Summary& summary,
                       .policies = standing[Category::policies]};
 }
 
-// How many messages each queue has, for `show`: docs/format.md, "statistics/queues".
-void write_statistics(BackupWriter& writer, Broker& broker) {
+void add(MessageTotals& totals, const QueueStatistics& queue) {
+    totals.queues += queue.ready || queue.unacknowledged ? 1U : 0U;
+    totals.ready += queue.ready.value_or(0);
+    totals.unacknowledged += queue.unacknowledged.value_or(0);
+    totals.bytes += queue.bytes.value_or(0);
+}
+
+// What the node has counted of its queues.
+struct Counted {
+    std::string lines;  // docs/format.md, "statistics/queues"
+    MessageTotals totals;
+};
+
+Counted count_messages(Broker& broker) {
+    Counted counted;
+    broker.stream_statistics([&](const QueueStatistics& queue) {
+        counted.lines += to_line(queue);
+        add(counted.totals, queue);
+    });
+    return counted;
+}
+
+// How many messages each queue has, for `show`, and all of them, for `list`.
+void write_statistics(BackupWriter& writer, const Counted& counted, Summary& summary) {
     auto statistics = writer.add_file("statistics/queues", "statistics");
-    broker.stream_statistics(
-        [&](const QueueStatistics& queue) { statistics.append(to_line(queue)); });
+    statistics.append(counted.lines);
     statistics.close();
+    // Without queues there are no messages; with queues that the node knew nothing of, nobody
+    // knows.
+    if (counted.totals.queues > 0 || summary.counts.queues == 0) {
+        summary.messages = counted.totals;
+    }
 }
 
 // What the writing of one backup needs.
@@ -157,7 +183,7 @@ struct Work {
     std::vector<std::string>& warnings;
 };
 
-// The part of a backup that is of one instant: the node's files and its metadata.
+// The part of a backup that is of one instant: the node's files, its metadata and its counts.
 void write_instant(const Work& work, Summary& summary) {
     auto& broker = work.broker;
     CopyOptions options;
@@ -168,12 +194,16 @@ void write_instant(const Work& work, Summary& summary) {
         [&](std::string_view bytes) { return work.writer.store(bytes); }, options);
     const auto all = copy.remainder();
     work.space.check(all.memory_bytes + all.tail_bytes);
-    const auto image =
-        take_image(broker, copy, work.plan.max_pause,
-                   [&](const std::string& phase, std::uint64_t done, std::uint64_t total) {
-                       work.progress(phase, done, total);
-                       work.space.check();
-                   });
+    // Before the instant: what a queue counts that was not used for a while is then exact, whatever
+    // begins right after it.
+    Counted counted;
+    const auto image = take_image(
+        broker, copy, work.plan.max_pause,
+        [&](const std::string& phase, std::uint64_t done, std::uint64_t total) {
+            work.progress(phase, done, total);
+            work.space.check();
+        },
+        [&] { counted = count_messages(broker); });
     summary.instant = image.instant;
     summary.cut = image.cut;
     summary.metadata.store = image.checkpoint.store;
@@ -182,6 +212,7 @@ void write_instant(const Work& work, Summary& summary) {
     summary.metadata.skipped = image.checkpoint.skipped;
     write_metadata(work.writer, broker, summary, work.progress);
     broker.end_checkpoint();
+    write_statistics(work.writer, counted, summary);
 
     for (auto& entry : copy.take_entries()) {
         work.writer.add_entry(std::move(entry));
@@ -197,7 +228,6 @@ Summary write_and_publish(const Work& work) {
     write_configuration(work.writer, work.plan.node.configuration, work.warnings);
     auto summary = begin_summary(work.broker.identity(), work.plan.node);
     write_instant(work, summary);
-    write_statistics(work.writer, work.broker);
     work.progress("publishing", 0);
     return work.writer.publish(std::move(summary), now(), [&] { work.broker.keep_alive(); });
 }

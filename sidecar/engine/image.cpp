@@ -57,14 +57,19 @@ bool has_changed(const MetadataLog& log) {
 class Taker {
 public:
     Taker(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
-          const ImageListener& listener)
-        : broker_(broker), copy_(copy), max_pause_(max_pause), listener_(listener) {
+          const ImageListener& listener, const std::function<void()>& before_stop)
+        : broker_(broker),
+          copy_(copy),
+          max_pause_(max_pause),
+          listener_(listener),
+          before_stop_(before_stop) {
         image_.cut.attempts = 0;
     }
 
     Image take() {
         converge();
         for (;;) {
+            before_stop_();
             image_.checkpoint =
                 broker_.begin_checkpoint(misses_.at(Miss::committed) >= polite_attempts);
             if (!is_little(copy_.remainder())) {
@@ -252,6 +257,7 @@ private:
     LiveCopy& copy_;
     std::chrono::milliseconds max_pause_;
     const ImageListener& listener_;
+    const std::function<void()>& before_stop_;
     Image image_;
     Cut cut_;
     bool committed_ = false;  // the log has what the checkpoint has not
@@ -277,9 +283,9 @@ private:
 }  // namespace
 
 Image take_image(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
-                 const ImageListener& listener) {
+                 const ImageListener& listener, const std::function<void()>& before_stop) {
     const WatchWhileWaiting watching(broker, copy);
-    return Taker(broker, copy, max_pause, listener).take();
+    return Taker(broker, copy, max_pause, listener, before_stop).take();
 }
 
 }  // namespace hot_backup

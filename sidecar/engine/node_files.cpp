@@ -14,12 +14,6 @@ namespace {
 // Beyond disk_free_limit: what the node itself may write before the guard looks again.
 constexpr std::uint64_t leeway = std::uint64_t{256} << 20;
 
-bool is_within(const std::filesystem::path& inner, const std::filesystem::path& outer) {
-    const auto [end, ignored] =
-        std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
-    return end == outer.end();
-}
-
 // Of a path that may not exist as a whole yet.
 std::filesystem::path resolved(const std::filesystem::path& path) {
     std::error_code error;
@@ -46,7 +40,7 @@ void throw_unless_here(const NodeDescription& description) {
 
 void throw_if_within(const Path& repository, const std::vector<CaptureRoot>& roots) {
     for (const auto& root : roots) {
-        if (is_within(resolved(repository), root.path)) {
+        if (is_within(resolved(repository).native(), root.path.native())) {
             throw Error(ErrorCode::failed,
                         "the repository " + repository.string() +
                             " lies within the directory of the node, " + root.path.string(),
@@ -60,10 +54,6 @@ bool is_on(const Path& directory, std::uint64_t device) {
     return ::stat(directory.c_str(), &status) == 0 && status.st_dev == device;
 }
 
-std::string megabytes(std::uint64_t bytes) {
-    return std::to_string(bytes / 1'000'000) + " MB";
-}
-
 }  // namespace
 
 std::vector<CaptureRoot> roots_of(const NodeDescription& description, const Path& repository) {
@@ -71,7 +61,7 @@ std::vector<CaptureRoot> roots_of(const NodeDescription& description, const Path
     std::vector<CaptureRoot> roots{{"data", resolved(description.data_dir)}};
     for (const auto& directory : description.directories) {
         const auto path = resolved(directory.path);
-        if (!is_within(path, roots.front().path)) {
+        if (!is_within(path.native(), roots.front().path.native())) {
             roots.push_back({directory.role, path});
         }
     }
@@ -84,7 +74,7 @@ std::vector<CaptureRoot> single_files_of(const NodeDescription& description) {
     std::vector<CaptureRoot> files;
     for (const auto& file : description.files) {
         const auto path = resolved(file.path);
-        if (!is_within(path, data_dir)) {
+        if (!is_within(path.native(), data_dir.native())) {
             files.push_back({file.role, path});
         }
     }

@@ -187,6 +187,7 @@ void BackupWriter::fill_in(Summary& summary) const {
 
 void BackupWriter::write_manifest(const Summary& summary) {
     const auto file = file_system_.create(temporary_manifest());
+    file_system_.inherit_owner(temporary_manifest());
     ManifestWriter manifest(*file, id_, summary);
     for (const FileEntry& entry : files_) {
         manifest.write_file(entry);

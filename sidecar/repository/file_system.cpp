@@ -1,5 +1,7 @@
 #include "sidecar/repository/file_system.hpp"
 
+#include "sidecar/repository/descriptor.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -61,16 +63,6 @@ std::string hint_for(int error_number, const Path& path) {
     }
 }
 
-// Calls until it is not interrupted by a signal.
-template <class Call>
-auto retry(Call call) {
-    auto result = call();
-    while (result < 0 && errno == EINTR) {
-        result = call();
-    }
-    return result;
-}
-
 [[noreturn]] void fail(std::string_view action, const Path& path) {
     throw SystemError(errno, action, path);
 }
@@ -84,23 +76,6 @@ FileStatus to_status(const struct stat& status) {
     result.identity = {status.st_dev, status.st_ino};
     return result;
 }
-
-// Owns a descriptor.
-class Descriptor {
-public:
-    explicit Descriptor(int number) : number_(number) {}
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor() {
-        if (number_ >= 0) {
-            ::close(number_);
-        }
-    }
-    int number() const noexcept { return number_; }
-
-private:
-    int number_;
-};
 
 int open_descriptor(const Path& path, int flags, std::string_view action) {
     const int number = retry([&] { return ::open(path.c_str(), flags | O_CLOEXEC, file_mode); });
@@ -276,7 +251,8 @@ public:
         if (::statvfs(path.c_str(), &space) != 0 || ::stat(path.c_str(), &status) != 0) {
             fail("examine the file system of", path);
         }
-        return {std::uint64_t{space.f_bavail} * space.f_frsize, status.st_dev};
+        return {std::uint64_t{space.f_bavail} * space.f_frsize, status.st_dev,
+                std::uint64_t{space.f_blocks} * space.f_frsize};
     }
 
     std::vector<std::string> list(const Path& directory) override {
@@ -329,6 +305,26 @@ public:
         }
     }
 
+    // What has another owner already, or another name, is not what we made just now.
+    void inherit_owner(const Path& path) override {
+        if (::geteuid() != 0) {
+            return;
+        }
+        struct stat parent {};
+        struct stat own {};
+        const Descriptor descriptor(
+            open_descriptor(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, "open"));
+        if (::stat(path.parent_path().c_str(), &parent) < 0 ||
+            ::fstat(descriptor.number(), &own) < 0) {
+            fail("examine", path);
+        }
+        const bool made_by_us = own.st_uid == 0 && (S_ISDIR(own.st_mode) || own.st_nlink == 1);
+        if (made_by_us && (parent.st_uid != own.st_uid || parent.st_gid != own.st_gid) &&
+            ::fchown(descriptor.number(), parent.st_uid, parent.st_gid) < 0) {
+            fail("change the owner of", path);
+        }
+    }
+
     void sync_directory(const Path& directory) override {
         sync(Descriptor(open_descriptor(directory, O_RDONLY | O_DIRECTORY, "open")), directory);
     }
@@ -357,6 +353,15 @@ private:
 
 }  // namespace
 
+bool is_within(std::string_view path, std::string_view directory) {
+    return path.starts_with(directory) &&
+           (path.size() == directory.size() || path[directory.size()] == '/' || directory == "/");
+}
+
+std::string megabytes(std::uint64_t bytes) {
+    return std::to_string(bytes / 1'000'000) + " MB";
+}
+
 FileSystem& posix_file_system() {
     static PosixFileSystem file_system;
     return file_system;
@@ -368,6 +373,11 @@ SystemError::SystemError(int number, std::string_view action, const Path& path)
                 std::system_category().message(number),
             hint_for(number, path)),
       number_(number) {}
+
+bool is_damage(const Error& error) {
+    const auto* system = dynamic_cast<const SystemError*>(&error);
+    return error.code() == ErrorCode::damaged || (system != nullptr && system->number() == EIO);
+}
 
 bool SystemError::no_space() const noexcept {
     return number_ == ENOSPC || number_ == EDQUOT;

@@ -24,6 +24,10 @@ namespace hot_backup {
 
 using Path = std::filesystem::path;
 
+// Whether `path` is `directory` or lies below it. By their text alone: symbolic links and dots are
+// resolved before.
+bool is_within(std::string_view path, std::string_view directory);
+
 // Tells files apart whatever they are called.
 struct FileIdentity {
     std::uint64_t device = 0;
@@ -42,7 +46,11 @@ struct FileStatus {
 struct Space {
     std::uint64_t available = 0;  // bytes that we may still use
     std::uint64_t device = 0;     // as in FileIdentity
+    std::uint64_t total = 0;      // bytes
 };
+
+// "17 MB", for people.
+std::string megabytes(std::uint64_t bytes);
 
 // Closed by its destructor. A writer calls sync() before: closing reports nothing.
 class OpenFile {
@@ -95,6 +103,10 @@ public:
     virtual void rename(const Path& from, const Path& to) = 0;
     // Does nothing when there is none.
     virtual void remove(const Path& path) = 0;
+    // Does nothing unless we are root: gives a file or directory that we made the owner of the
+    // directory that holds it. What root makes in the repository of another user, that one can
+    // read and delete.
+    virtual void inherit_owner(const Path& path) = 0;
     // The names in the directory are on stable storage when this returns.
     virtual void sync_directory(const Path& directory) = 0;
     // As sync_directory(), for the directory that holds `path`. Does nothing where we may not
@@ -119,5 +131,8 @@ public:
 private:
     int number_;
 };
+
+// Whether what was written cannot be read any more, as opposed to a reason why nobody can tell.
+bool is_damage(const Error& error);
 
 }  // namespace hot_backup

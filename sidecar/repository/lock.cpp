@@ -137,6 +137,7 @@ void Lock::take(std::string_view command, const ProcessIdentity& self) {
         }
     }
     try {
+        file_system_.inherit_owner(path_);
         file_->clear();
         file_->append(content_for(command, self));
         file_->sync();

@@ -67,6 +67,13 @@ OrderedJson to_json(const Counts& counts) {
             {"bindings", counts.bindings}, {"policies", counts.policies}};
 }
 
+OrderedJson to_json(const MessageTotals& messages) {
+    return {{"queues", messages.queues},
+            {"ready", messages.ready},
+            {"unacknowledged", messages.unacknowledged},
+            {"bytes", messages.bytes}};
+}
+
 OrderedJson to_json(const CutSummary& cut) {
     return {{"acquisition_us", cut.acquisition_us},
             {"hold_us", cut.hold_us},
@@ -101,6 +108,9 @@ OrderedJson to_json(const Summary& summary) {
                      {"data_dir", summary.data_dir},
                      {"metadata", to_json(summary.metadata)},
                      {"counts", to_json(summary.counts)}};
+    if (summary.messages) {
+        json["messages"] = to_json(*summary.messages);
+    }
     if (summary.cut) {
         json["cut"] = to_json(*summary.cut);
     }
@@ -196,6 +206,11 @@ Counts read_counts(const Fields& fields) {
     return counts;
 }
 
+MessageTotals read_messages(const Fields& fields) {
+    return {fields.number("queues"), fields.number("ready"), fields.number("unacknowledged"),
+            fields.number("bytes")};
+}
+
 CutSummary read_cut(const Fields& fields) {
     CutSummary cut;
     cut.acquisition_us = fields.number("acquisition_us");
@@ -243,6 +258,9 @@ Summary read_summary(const Fields& fields, std::string_view backup_id) {
     summary.data_dir = fields.text("data_dir");
     summary.metadata = read_metadata(fields.object("metadata"));
     summary.counts = read_counts(fields.object("counts"));
+    if (fields.has("messages")) {
+        summary.messages = read_messages(fields.object("messages"));
+    }
     if (fields.has("cut")) {
         summary.cut = read_cut(fields.object("cut"));
     }

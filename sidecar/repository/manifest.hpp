@@ -47,6 +47,15 @@ struct Counts {
     bool operator==(const Counts&) const = default;
 };
 
+// What the node itself had counted in its queues: the sums of statistics/queues.
+struct MessageTotals {
+    std::uint64_t queues = 0;  // that it knew the messages of
+    std::uint64_t ready = 0;
+    std::uint64_t unacknowledged = 0;
+    std::uint64_t bytes = 0;  // of both
+    bool operator==(const MessageTotals&) const = default;
+};
+
 // How the files were copied, and how long nothing of the node ran for it.
 struct CutSummary {
     std::uint64_t acquisition_us = 0;  // until everything stood still
@@ -81,6 +90,7 @@ struct Summary {
     std::string data_dir;
     MetadataSummary metadata;
     Counts counts;
+    std::optional<MessageTotals> messages;
     std::optional<CutSummary> cut;  // a backup without one holds no messages
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;

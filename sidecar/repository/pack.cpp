@@ -105,7 +105,9 @@ void PackWriter::begin_extent() {
 void PackWriter::begin_pack() {
     name_ = pack_name(backup_id_, static_cast<unsigned>(packs_.size() + 1));
     packs_.push_back({name_, 0});
-    file_ = file_system_.create(directory_ / (name_.text() + ".pack"));
+    const Path path = directory_ / (name_.text() + ".pack");
+    file_ = file_system_.create(path);
+    file_system_.inherit_owner(path);
     buffer_.reserve(write_buffer_size);
     write(pack_header(name_.text()));
 }
@@ -171,22 +173,28 @@ void PackReader::check_header() {
 }
 
 std::string_view PackReader::read(const Extent& extent) {
-    const auto damaged = [&](const std::string& reason) {
-        return Error(ErrorCode::damaged,
-                     path_.string() + " is damaged at offset " + std::to_string(extent.offset) +
-                         ": " + reason,
-                     "Run `verify` to see all that is damaged, and use another backup.");
-    };
-    const std::uint64_t size = extent.stored_size();
-    if (extent.offset > size_ || size > size_ - extent.offset) {
-        throw damaged("it ends before the extent does");
+    const auto bytes = read_unchecked(extent.offset, extent.stored_size());
+    if (checksum(bytes) != extent.stored_digest()) {
+        throw damaged_at(extent.offset, "the extent does not match its digest");
+    }
+    return bytes;
+}
+
+std::string_view PackReader::read_unchecked(std::uint64_t offset, std::uint64_t size) {
+    if (offset > size_ || size > size_ - offset) {
+        throw damaged_at(offset, "it ends before the extent does");
     }
     buffer_.resize(size);
-    buffer_.resize(file_->read_at(extent.offset, buffer_));
-    if (checksum(buffer_) != extent.stored_digest()) {
-        throw damaged("the extent does not match its digest");
+    if (file_->read_at(offset, buffer_) != size) {
+        throw damaged_at(offset, "it became shorter while it was read");
     }
     return buffer_;
+}
+
+Error PackReader::damaged_at(std::uint64_t offset, const std::string& reason) const {
+    return {ErrorCode::damaged,
+            path_.string() + " is damaged at offset " + std::to_string(offset) + ": " + reason,
+            "Run `verify` to see all that is damaged, and use another backup."};
 }
 
 }  // namespace hot_backup

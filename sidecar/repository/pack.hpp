@@ -72,9 +72,13 @@ public:
     // The stored bytes of an extent of this pack, checked; valid until the next call. Error damaged
     // when they are not what was written.
     std::string_view read(const Extent& extent);
+    // Bytes that no extent may cover, 1 or more of them; valid until the next call. Error damaged
+    // when the pack ends before they do.
+    std::string_view read_unchecked(std::uint64_t offset, std::uint64_t size);
 
 private:
     void check_header();
+    Error damaged_at(std::uint64_t offset, const std::string& reason) const;
 
     Path path_;
     std::string name_;

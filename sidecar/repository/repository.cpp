@@ -2,9 +2,9 @@
 
 #include "sidecar/repository/identifier.hpp"
 #include "sidecar/repository/json_fields.hpp"
+#include "sidecar/repository/marks.hpp"
 
 #include <algorithm>
-#include <random>
 #include <system_error>
 
 namespace hot_backup {
@@ -73,7 +73,7 @@ Place examine(FileSystem& file_system, const Path& directory) {
     }
     bool has_backups = false;
     for (const std::string& name : file_system.list(directory)) {
-        if (name == "manifests" || name == "packs") {
+        if (name == "manifests" || name == "packs" || name == "marks") {
             has_backups = has_backups || !file_system.list(directory / name).empty();
         } else if (name != "lock" && name != "repository.json.tmp" && name != "lost+found") {
             return Place::foreign;
@@ -109,19 +109,16 @@ void check_description(FileSystem& file_system, const Path& directory) {
 
 // Makes what is in a repository; repository.json last.
 void furnish(FileSystem& file_system, const Path& directory, const RepositoryBirth& birth) {
-    file_system.make_directory(directory / "manifests");
-    file_system.make_directory(directory / "packs");
+    for (const char* name : {"manifests", "packs"}) {
+        file_system.make_directory(directory / name);
+        file_system.inherit_owner(directory / name);
+    }
     const Path temporary = directory / "repository.json.tmp";
     file_system.remove(temporary);
-    {
-        const auto file = file_system.create(temporary);
-        SealedTextWriter text(*file);
-        text.write_line(to_line(OrderedJson{{"format", format},
-                                            {"version", version},
-                                            {"id", birth.id},
-                                            {"created", to_text(birth.created)}}));
-        text.seal();
-    }
+    const auto file = file_system.create(temporary);
+    file_system.inherit_owner(temporary);
+    file->append(repository_description(birth));
+    file->sync();
     // repository.json says that the rest is there, so the rest must not be lost without it.
     file_system.sync_directory(directory);
     file_system.rename(temporary, description_path(directory));
@@ -130,20 +127,12 @@ void furnish(FileSystem& file_system, const Path& directory, const RepositoryBir
 
 }  // namespace
 
-std::string random_uuid() {
-    constexpr std::string_view digits = "0123456789abcdef";
-    // Version 4, variant 1.
-    std::string uuid = "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";
-    std::random_device random;
-    std::uniform_int_distribution<std::size_t> any_digit(0, 15);
-    for (char& c : uuid) {
-        if (c == 'x') {
-            c = digits[any_digit(random)];
-        } else if (c == 'y') {
-            c = digits[8 + any_digit(random) % 4];
-        }
-    }
-    return uuid;
+std::string repository_description(const RepositoryBirth& birth) {
+    return seal(to_line(OrderedJson{{"format", format},
+                                    {"version", version},
+                                    {"id", birth.id},
+                                    {"created", to_text(birth.created)}}) +
+                '\n');
 }
 
 Repository Repository::open(FileSystem& file_system, const Path& directory) {
@@ -322,8 +311,9 @@ Repository::Swept Repository::sweep(const Lock& lock) const {
     // No manifest that was removed may come back after a power cut when its packs are gone.
     file_system_->sync_directory(manifests());
 
-    // The packs whose own backup is gone: deleted, or never published.
     const std::vector<std::string> ids = list();
+    sweep_marks(*this, ids);
+    // The packs whose own backup is gone: deleted, or never published.
     std::set<std::string> orphans;
     for (std::string& name : list_packs(*file_system_, packs())) {
         if (!std::binary_search(ids.begin(), ids.end(), backup_of_pack(name), std::less<>())) {
@@ -353,12 +343,24 @@ Repository::Swept Repository::sweep(const Lock& lock) const {
     return swept;
 }
 
-Repository::Swept Repository::remove(const Lock& lock, std::string_view backup_id) const {
+bool Repository::withdraw(const Lock& lock, std::string_view backup_id) const {
+    // From the look at the mark until the manifest is gone, nobody protects the backup.
+    const MarksLock marks_lock(*this);
     if (!has_backup(backup_id)) {
         throw no_such_backup(backup_id);
     }
+    if (is_protected(*this, backup_id)) {
+        return false;
+    }
     lock.throw_unless_held();
     file_system_->remove(manifest_path(backup_id));
+    return true;
+}
+
+Repository::Swept Repository::remove(const Lock& lock, std::string_view backup_id) const {
+    if (!withdraw(lock, backup_id)) {
+        throw protected_error(*this, backup_id);
+    }
     return sweep(lock);
 }
 

@@ -7,9 +7,11 @@
 //     verify |        | yes    | yes    | yes (1)
 //     create |        |        | no (2) | no (2)
 //     delete |        |        |        | no (2)
+//     mark   | yes    | yes    | yes    | yes (3)
 //
 // (1) Reading the very backup that is being deleted ends in Error not_found.
 // (2) The second one gets Error locked: both need the Lock.
+// (3) A backup that was protected first stays; one that was deleted first cannot be protected.
 //
 // A Repository holds no open file and no state that can grow old; several threads may use one.
 #pragma once
@@ -17,18 +19,20 @@
 #include "sidecar/repository/lock.hpp"
 #include "sidecar/repository/manifest.hpp"
 #include "sidecar/repository/pack.hpp"
+#include "sidecar/repository/random_uuid.hpp"
 
 #include <set>
 
 namespace hot_backup {
-
-std::string random_uuid();
 
 // What a new repository says about itself.
 struct RepositoryBirth {
     std::string id = random_uuid();
     Timestamp created = now();
 };
+
+// The content of its repository.json.
+std::string repository_description(const RepositoryBirth& birth);
 
 class Repository {
 public:
@@ -47,6 +51,7 @@ public:
 
     Path manifests() const { return directory_ / "manifests"; }
     Path packs() const { return directory_ / "packs"; }
+    Path marks() const { return directory_ / "marks"; }
     Path manifest_path(std::string_view backup_id) const;
     Path pack_path(std::string_view pack_name) const;
 
@@ -57,7 +62,9 @@ public:
     std::string resolve(std::string_view text) const;
     // Whether the backup is there, readable or not.
     bool has_backup(std::string_view backup_id) const;
-    // The Error not_found for a backup that went away while it was "verified", "read".
+    // The Error not_found for a backup that is not there.
+    Error no_such_backup(std::string_view text) const;
+    // The same for one that went away while it was "verified", "read".
     Error deleted_error(std::string_view backup_id, std::string_view activity) const;
     // The seal is checked. Errors as of ManifestReader; not_found names the backup.
     ManifestReader read_manifest(std::string_view backup_id) const;
@@ -75,18 +82,20 @@ public:
         std::uint64_t kept =
             0;  // packs kept only because a manifest that cannot be read may name them
     };
-    // Removes what unfinished backups left: temporary files and packs that no manifest names.
-    // Error locked, here and in remove(): the lock was lost, and what is left stays.
+    // Removes what unfinished backups left: temporary files, and packs and marks of no backup.
+    // Error locked, here and below: the lock was lost, and what is left stays.
     Swept sweep(const Lock& lock) const;
-    // Deletes a backup, readable or not: its manifest, then the packs that no other backup needs.
-    // Error not_found: there is no such backup.
+    // Takes the manifest of a backup away, readable or not: it is no backup any more, and sweep()
+    // removes the rest. False, and nothing is done, when it is protected. Error not_found: there
+    // is no such backup.
+    bool withdraw(const Lock& lock, std::string_view backup_id) const;
+    // Deletes a backup: withdraw() and sweep(). Error failed: it is protected.
     Swept remove(const Lock& lock, std::string_view backup_id) const;
 
 private:
     Repository(FileSystem& file_system, Path directory)
         : file_system_(&file_system), directory_(std::move(directory)) {}
 
-    Error no_such_backup(std::string_view text) const;
     void remove_temporaries() const;
     // Of `packs`, those that a backup needs, or may need if it cannot be read.
     struct Needed;

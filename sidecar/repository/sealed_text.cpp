@@ -9,16 +9,12 @@ namespace {
 
 constexpr std::string_view seal_begin = R"({"xxh3_128":")";
 constexpr std::string_view seal_end = "\"}\n";
-constexpr std::size_t seal_size = seal_begin.size() + 32 + seal_end.size();
+static_assert(seal_size == seal_begin.size() + 32 + seal_end.size());
 
 // How every file of this program begins, in every version.
 constexpr std::string_view family = R"({"format":"rabbitmq-hot-backup )";
 
 constexpr std::size_t buffer_size = std::size_t{256} << 10;
-
-std::string seal_line(const Digest& digest) {
-    return std::string(seal_begin).append(digest.hex()).append(seal_end);
-}
 
 std::optional<Digest> parse_seal(std::string_view line) {
     if (line.size() != seal_size || !line.starts_with(seal_begin) || !line.ends_with(seal_end)) {
@@ -34,6 +30,15 @@ std::string read_text(OpenFile& file, std::uint64_t offset, std::size_t size) {
 }
 
 }  // namespace
+
+std::string seal_line(const Digest& digest) {
+    return std::string(seal_begin).append(digest.hex()).append(seal_end);
+}
+
+std::string seal(std::string text) {
+    const Digest digest = checksum(text);
+    return std::move(text) + seal_line(digest);
+}
 
 void SealedTextWriter::write_line(std::string_view line) {
     buffer_.append(line).append("\n");

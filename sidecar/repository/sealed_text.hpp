@@ -10,6 +10,14 @@
 
 namespace hot_backup {
 
+// The last line of a sealed text has this length.
+inline constexpr std::size_t seal_size = 48;
+
+// The last line for all lines before it, which have this digest.
+std::string seal_line(const Digest& digest);
+// A small text, whole lines, with its seal.
+std::string seal(std::string text);
+
 class SealedTextWriter {
 public:
     // Appends to `file`, which outlives the writer.

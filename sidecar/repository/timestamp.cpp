@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdio>
+#include <ctime>
 
 namespace hot_backup {
 namespace {
@@ -123,6 +124,13 @@ std::optional<Timestamp> parse_timestamp(std::string_view text) {
         return std::nullopt;
     }
     return *date + *clock + *fraction;
+}
+
+std::chrono::seconds local_offset(Timestamp time) {
+    const auto seconds = static_cast<std::time_t>(
+        std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count());
+    std::tm local{};
+    return std::chrono::seconds{::localtime_r(&seconds, &local) ? local.tm_gmtoff : 0};
 }
 
 }  // namespace hot_backup

@@ -21,4 +21,7 @@ std::string to_text(Timestamp time);
 // left out.
 std::optional<Timestamp> parse_timestamp(std::string_view text);
 
+// How far the local time of this machine (TZ, /etc/localtime) is ahead of UTC at that time.
+std::chrono::seconds local_offset(Timestamp time);
+
 }  // namespace hot_backup

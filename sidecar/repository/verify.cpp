@@ -42,12 +42,6 @@ public:
     }
 
 private:
-    // Damage, as opposed to a reason why we cannot tell.
-    static bool is_damage(const Error& error) {
-        const auto* system = dynamic_cast<const SystemError*>(&error);
-        return error.code() == ErrorCode::damaged || (system != nullptr && system->number() == EIO);
-    }
-
     void add(Finding finding) { report_.findings.push_back(std::move(finding)); }
 
     void add_pack(const std::string& name, const std::string& reason) {

@@ -19,11 +19,6 @@ constexpr std::uint64_t piece_size = std::uint64_t{64} << 20;
 constexpr std::uint64_t written_through = std::uint64_t{256} << 10;
 constexpr auto patience = std::chrono::milliseconds(100);
 
-bool is_damage(const Error& error) {
-    const auto* system = dynamic_cast<const SystemError*>(&error);
-    return error.code() == ErrorCode::damaged || (system != nullptr && system->number() == EIO);
-}
-
 }  // namespace
 
 struct ContentWriter::File {

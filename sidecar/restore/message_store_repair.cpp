@@ -1,5 +1,6 @@
 #include "sidecar/restore/message_store_repair.hpp"
 
+#include "sidecar/rabbitmq_version.hpp"
 #include "sidecar/restore/target_file.hpp"
 
 #include <fcntl.h>
@@ -9,25 +10,14 @@
 #include <array>
 #include <bitset>
 #include <cerrno>
-#include <charconv>
-#include <compare>
 #include <memory>
-#include <optional>
-#include <string>
 
 namespace hot_backup {
 namespace {
 
-struct Version {
-    unsigned major = 0;
-    unsigned minor = 0;
-    unsigned patch = 0;
-    auto operator<=>(const Version&) const = default;
-};
-
 struct Range {
-    Version first;
-    Version fixed;  // the first one without the hole
+    RabbitmqVersion first;
+    RabbitmqVersion fixed;  // the first one without the hole
 };
 
 // The scan by bytes came with 3.13.1; before, files had no holes, and a recovery went from message
@@ -39,21 +29,6 @@ constexpr std::uint64_t length_size = 8;
 constexpr std::uint64_t smallest_message = 25;
 // So many lengths of padding are tried in one pass.
 constexpr std::uint64_t window = 4096;
-
-// "4.0.5-rc.1" is 4.0.5.
-std::optional<Version> parse(std::string_view text) {
-    Version version;
-    const char* at = text.data();
-    const char* const end = at + text.size();
-    for (unsigned* number : {&version.major, &version.minor, &version.patch}) {
-        const auto parsed = std::from_chars(at, end, *number);
-        if (parsed.ec != std::errc{}) {
-            return std::nullopt;
-        }
-        at = parsed.ptr == end ? end : parsed.ptr + 1;
-    }
-    return version;
-}
 
 std::uint64_t big_endian_64(const char* bytes) {
     std::uint64_t value = 0;
@@ -122,9 +97,9 @@ private:
 }  // namespace
 
 bool gives_up_in_holes(std::string_view rabbitmq_version) {
-    const auto version = parse(rabbitmq_version);
+    const auto version = RabbitmqVersion::of(rabbitmq_version);
     for (const Range& range : affected) {
-        if (version && *version >= range.first && *version < range.fixed) {
+        if (version >= range.first && version < range.fixed) {
             return true;
         }
     }

@@ -7,16 +7,19 @@
 namespace hot_backup {
 namespace {
 
-bool lies_below(const std::string& path, const std::string& directory) {
-    return path.starts_with(directory) &&
-           (path.size() == directory.size() || path[directory.size()] == '/');
-}
-
 std::string without_slash(std::string path) {
-    while (path.size() > 1 && path.ends_with('/')) {
+    while (path.ends_with('/')) {
         path.pop_back();
     }
     return path;
+}
+
+// Whether a path that begins so many directories deep may lead above the first of them. Only `..`
+// at its beginning is what it seems: later on, what is before it may be a link itself.
+bool may_climb_out(const Path& path, std::ptrdiff_t depth) {
+    const auto climbing = [](const Path& part) { return part == ".."; };
+    const auto first = std::ranges::find_if_not(path, climbing);
+    return std::distance(path.begin(), first) > depth || std::any_of(first, path.end(), climbing);
 }
 
 }  // namespace
@@ -34,8 +37,30 @@ bool Relocation::moves() const {
 
 std::string Relocation::moved(const std::string& path) const {
     const auto move =
-        std::ranges::find_if(moves_, [&](const Move& each) { return lies_below(path, each.from); });
+        std::ranges::find_if(moves_, [&](const Move& each) { return is_within(path, each.from); });
     return move == moves_.end() ? path : move->to + path.substr(move->from.size());
+}
+
+std::optional<std::string> Relocation::moved_link(const std::string& target, const Path& link,
+                                                  const Path& directory) const {
+    const Path around = link.parent_path().lexically_relative(directory);
+    const bool at_top = around == ".";
+    if (Path(target).is_relative()) {
+        const auto depth = at_top ? 0 : std::distance(around.begin(), around.end());
+        return may_climb_out(target, depth) ? std::nullopt : std::optional(target);
+    }
+    if (may_climb_out(Path(target).relative_path(), 0)) {
+        return std::nullopt;
+    }
+    const std::string now = moved(target);
+    if (is_within(now, directory.native())) {
+        return now;
+    }
+    const Path as_spelled(target);
+    if (!at_top && as_spelled.parent_path().native().ends_with("/" + around.native())) {
+        return (link.parent_path() / as_spelled.filename()).native();
+    }
+    return std::nullopt;
 }
 
 std::string Relocation::moved_config(const std::string& text, const Path& file) const {

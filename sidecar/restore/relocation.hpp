@@ -8,6 +8,7 @@
 
 #include "sidecar/repository/file_system.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,13 @@ public:
 
     // The path that this one has now; itself, when it did not move.
     std::string moved(const std::string& path) const;
+    // What the symbolic link at `link` has for its target now, when `target` was its target before
+    // and `directory` holds all that was restored. Nothing when it leads out of `directory`, or may
+    // do so: what is there was not restored, and may be in use by the node that the backup is of.
+    // A directory is recognised by what it is called within `directory`, too, where the target has
+    // another spelling of the path before that.
+    std::optional<std::string> moved_link(const std::string& target, const Path& link,
+                                          const Path& directory) const;
     // The text of a Ra configuration with every path in it moved. `file` is where it is now: what
     // it calls its `data_dir` is the directory around its own, even where that was named by way of
     // a symbolic link. Error failed: it is not the text of a term.

@@ -18,10 +18,6 @@
 namespace hot_backup {
 namespace {
 
-bool is_of_stream(std::string_view path) {
-    return path.starts_with("data/stream/") || path.starts_with("stream/");
-}
-
 class Restore {
 public:
     Restore(const Repository& repository, const std::string& backup_id,
@@ -48,6 +44,7 @@ public:
             repair_message_stores();
         }
         repair_streams();
+        make_links();
         finish_directories();
         if (options_.durable) {
             staging_.sync();
@@ -65,6 +62,11 @@ private:
     struct Directory {
         Path path;
         mode_t mode = 0;
+    };
+    struct Link {
+        std::string path;  // within the backup
+        Path place;
+        std::string target;  // as the node had it
     };
 
     void refuse_if_occupied() const {
@@ -125,8 +127,7 @@ private:
         if (entry.kind == "directory") {
             add_directory(place, entry.origin ? entry.origin->mode : 0700);
         } else if (entry.kind == "symlink") {
-            make_link(place, relocation_.moved(entry.target));
-            ownership_.give(place);
+            links_.push_back({entry.path, place, entry.target});
         } else {
             if (entry.kind == "configuration") {
                 add_directories_of_configuration(place.parent_path());
@@ -161,7 +162,7 @@ private:
             ra_configs_.push_back(place);
         } else if (rule_for(entry.path) == CopyRule::message_store) {
             message_stores_.push_back(place);
-        } else if (place.extension() == ".index" && is_of_stream(entry.path)) {
+        } else if (place.extension() == ".index" && area_of(entry.path) == Area::streams) {
             streams_.insert(place.parent_path());
         }
     }
@@ -173,8 +174,7 @@ private:
                 continue;  // given up
             }
             const std::string text = read_target(place);
-            const Path final_place = target_.name() / place.lexically_relative(staging_.data());
-            const std::string moved = moved_config(text, final_place);
+            const std::string moved = moved_config(text, final_place(place));
             if (moved != text) {
                 const Descriptor file = open_target(place, O_WRONLY | O_TRUNC);
                 write_at(file, moved, 0, place);
@@ -208,6 +208,41 @@ private:
                 repair_stream(directory);
             }
         }
+    }
+
+    // When all files are there: none is written through a link.
+    void make_links() {
+        for (const Link& link : links_) {
+            check_interrupt();
+            if (!is_there(link.place.parent_path())) {
+                continue;  // given up
+            }
+            const auto target =
+                relocation_.moved_link(link.target, final_place(link.place), target_.name());
+            if (target) {
+                make_link(link.place, *target);
+                ownership_.give(link.place);
+            } else {
+                give_up_link(link);
+            }
+        }
+    }
+
+    void give_up_link(const Link& link) {
+        const std::string reason =
+            "a symbolic link out of the restored directory, to " + link.target;
+        if (!options_.salvage) {
+            throw Error(
+                ErrorCode::failed,
+                "cannot restore " + final_place(link.place).string() + ": it is " + reason,
+                "What is behind it is not in the backup, and the original node may use it. "
+                "Add --salvage to leave the link out, then make there what the node needs.");
+        }
+        result_.lost.push_back({link.path, reason});
+    }
+
+    Path final_place(const Path& staged) const {
+        return target_.name() / staged.lexically_relative(staging_.data());
     }
 
     // What is deepest first.
@@ -250,6 +285,7 @@ private:
     Staging staging_;
     RestoredNode result_;
     std::vector<Directory> directories_;  // parents come first
+    std::vector<Link> links_;
     std::vector<Path> ra_configs_;
     std::vector<Path> message_stores_;
     std::set<Path> streams_;

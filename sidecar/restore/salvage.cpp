@@ -1,5 +1,7 @@
 #include "sidecar/restore/salvage.hpp"
 
+#include "sidecar/capture/file_rules.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -20,8 +22,6 @@ enum class Loss {
     pair_and_previous,  // and those with lower numbers, unless it is the last
     server,             // the directory of a Raft server
 };
-
-enum class Area { any, message_stores, raft, streams };
 
 struct Rule {
     Area area;
@@ -64,16 +64,6 @@ constexpr std::array rules{
 
 // quorum/NODE/UID/..., below whatever.
 constexpr std::size_t parts_of_server = 3;
-
-Area area_of(std::string_view part) {
-    if (part == "msg_stores") {
-        return Area::message_stores;
-    }
-    if (part == "quorum" || part == "quorum_wal" || part == "coordination") {
-        return Area::raft;
-    }
-    return part == "stream" ? Area::streams : Area::any;
-}
 
 std::optional<std::uint64_t> number_of(const Path& file) {
     const std::string stem = file.stem();
@@ -141,7 +131,7 @@ private:
     static std::pair<Area, std::size_t> area_and_parts(const Path& path) {
         auto left = static_cast<std::size_t>(std::distance(path.begin(), path.end()));
         for (const Path& part : path) {
-            if (const Area area = area_of(part.native()); area != Area::any) {
+            if (const Area area = area_of_directory(part.native()); area != Area::any) {
                 return {area, left};
             }
             --left;

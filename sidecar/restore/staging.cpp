@@ -117,6 +117,9 @@ void Staging::remove_half_published() const {
 void Staging::sync() const {
     // By a file that is open since the beginning: so no error of a write in between is missed.
     sync_file_system(marker_, directory_);
+    if (!sync_file_system_reports_errors(kernel_release())) {
+        sync_tree(directory_);
+    }
 }
 
 std::vector<Path> Staging::publish(bool durable) {

@@ -4,11 +4,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <system_error>
 
 namespace hot_backup {
@@ -45,10 +43,6 @@ Path without_links(const Path& name) {
     return parent / name.filename();
 }
 
-bool is_within(const Path& inner, const Path& outer) {
-    return std::ranges::mismatch(outer, inner).in1 == outer.end();
-}
-
 bool is_empty_directory(const Path& path) {
     std::error_code error;
     return fs::is_directory(fs::symlink_status(path, error)) && fs::is_empty(path, error) && !error;
@@ -60,10 +54,6 @@ bool is_mount_point(const Path& path) {
            (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-std::string megabytes(std::uint64_t bytes) {
-    return std::to_string(bytes / 1'000'000) + " MB";
-}
-
 }  // namespace
 
 Target::Target(const Path& path, const Path& repository)
@@ -71,7 +61,8 @@ Target::Target(const Path& path, const Path& repository)
     throw_if_it_cannot_be_replaced();
     std::error_code error;
     const Path other = fs::weakly_canonical(repository, error);
-    if (is_within(data_directory_, other) || is_within(other, data_directory_)) {
+    if (is_within(data_directory_.native(), other.native()) ||
+        is_within(other.native(), data_directory_.native())) {
         throw Error(ErrorCode::usage,
                     "cannot restore to " + name_.string() + ": it and the repository " +
                         repository.string() + " lie within each other",
@@ -145,11 +136,7 @@ void Target::throw_unless_replaceable() const {
 }
 
 void Target::throw_unless_fits(std::uint64_t bytes) const {
-    struct statvfs space {};
-    if (::statvfs(parent().c_str(), &space) != 0) {
-        throw target_error(errno, "examine the file system of", parent());
-    }
-    const auto available = std::uint64_t{space.f_bavail} * space.f_frsize;
+    const auto available = posix_file_system().space(parent()).available;
     if (available < bytes) {
         throw Error(ErrorCode::failed,
                     "there is not enough space to restore to " + name_.string() + ": " +

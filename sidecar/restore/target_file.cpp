@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <system_error>
 
@@ -46,15 +48,6 @@ void check(long result, std::string_view action, const Path& path) {
     if (result < 0) {
         throw target_error(errno, action, path);
     }
-}
-
-template <class Call>
-auto retry(Call call) {
-    auto result = call();
-    while (result < 0 && errno == EINTR) {
-        result = call();
-    }
-    return result;
 }
 
 }  // namespace
@@ -122,6 +115,36 @@ void sync_target(const Path& path) {
 
 void sync_file_system(const Descriptor& file, const Path& path) {
     check(::syncfs(file.number()), "sync the file system of", path);
+}
+
+bool sync_file_system_reports_errors(std::string_view kernel_release) {
+    unsigned major = 0;
+    unsigned minor = 0;
+    const char* const end = kernel_release.data() + kernel_release.size();
+    const auto dot = std::from_chars(kernel_release.data(), end, major);
+    if (dot.ptr != end && *dot.ptr == '.') {
+        std::from_chars(dot.ptr + 1, end, minor);
+    }
+    return major > 5 || (major == 5 && minor >= 8);
+}
+
+std::string kernel_release() {
+    utsname system{};
+    ::uname(&system);
+    return system.release;
+}
+
+void sync_tree(const Path& path) {
+    const fs::file_status status = fs::symlink_status(path);
+    if (fs::is_symlink(status)) {
+        return;  // it is in its directory
+    }
+    if (fs::is_directory(status)) {
+        for (const auto& entry : fs::directory_iterator(path)) {
+            sync_tree(entry.path());
+        }
+    }
+    sync_target(path);
 }
 
 void rename_target(const Path& from, const Path& to) {

@@ -1,12 +1,15 @@
-// A library to preload (LD_PRELOAD) into the broker of a restore drill: there it is the instant of
-// the backup, and time of day passes a thousand times more slowly.
+// A library to preload (LD_PRELOAD) into a sandbox broker: it sets the time of day there.
 //
 // A broker that boots from a backup of last week drops messages whose time to live has passed since
-// and cuts off streams by age, as RabbitMQ should. A drill wants to see what the backup holds. Only
+// and cuts off streams by age, as RabbitMQ should. A sandbox is to show what the backup holds. Only
 // the time of day is changed, which is what RabbitMQ compares with the time of a message; timers
 // go by the monotonic clock.
 //
-// HOT_BACKUP_CLOCK has the instant, in microseconds since 1970. Without it nothing is changed.
+// It passes as fast as everywhere else: Erlang derives its own time of day, by which quorum queues
+// and streams go, from the monotonic clock once it runs, and would not follow a slower one.
+//
+// HOT_BACKUP_CLOCK has the time at which the program begins, in microseconds since 1970. Without it
+// nothing is changed.
 #include <dlfcn.h>
 #include <sys/time.h>
 
@@ -16,7 +19,6 @@
 namespace {
 
 constexpr long long nanoseconds = 1'000'000'000;
-constexpr long long slowness = 1000;
 
 using ClockGettime = int (*)(clockid_t, timespec*);
 
@@ -27,31 +29,19 @@ ClockGettime real_clock_gettime() {
     return function;
 }
 
-long long real_now() {
-    timespec now{};
-    real_clock_gettime()(CLOCK_REALTIME, &now);
-    return now.tv_sec * nanoseconds + now.tv_nsec;
+long long in_nanoseconds(const timespec& time) {
+    return time.tv_sec * nanoseconds + time.tv_nsec;
 }
 
-struct Clock {
-    bool changed = false;
-    long long instant = 0;  // nanoseconds since 1970
-    long long begin = 0;    // the real time then
-
-    Clock() {
-        if (const char* text = std::getenv("HOT_BACKUP_CLOCK")) {
-            changed = true;
-            instant = std::strtoll(text, nullptr, 10) * 1000;
-            begin = real_now();
-        }
-    }
-
-    long long now() const { return instant + (real_now() - begin) / slowness; }
-};
-
-const Clock& clock_of_the_drill() {
-    static const Clock clock;
-    return clock;
+// What has to be added to the real time.
+long long shift() {
+    static const long long shift = [] {
+        const char* begin = std::getenv("HOT_BACKUP_CLOCK");
+        timespec now{};
+        real_clock_gettime()(CLOCK_REALTIME, &now);
+        return begin == nullptr ? 0 : std::strtoll(begin, nullptr, 10) * 1000 - in_nanoseconds(now);
+    }();
+    return shift;
 }
 
 }  // namespace
@@ -59,14 +49,13 @@ const Clock& clock_of_the_drill() {
 extern "C" {
 
 int clock_gettime(clockid_t id, timespec* time) noexcept {
-    const bool time_of_day = id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE;
-    if (!time_of_day || !clock_of_the_drill().changed) {
-        return real_clock_gettime()(id, time);
+    const int result = real_clock_gettime()(id, time);
+    if (result == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) {
+        const auto now = in_nanoseconds(*time) + shift();
+        time->tv_sec = now / nanoseconds;
+        time->tv_nsec = now % nanoseconds;
     }
-    const auto now = clock_of_the_drill().now();
-    time->tv_sec = now / nanoseconds;
-    time->tv_nsec = now % nanoseconds;
-    return 0;
+    return result;
 }
 
 int gettimeofday(timeval* time, void* zone) noexcept {

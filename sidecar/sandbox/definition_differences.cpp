@@ -1,6 +1,6 @@
 #include "sidecar/sandbox/definition_differences.hpp"
 
-#include "sidecar/definitions/each_definition.hpp"
+#include "sidecar/definitions/definitions.hpp"
 
 #include <array>
 #include <string_view>

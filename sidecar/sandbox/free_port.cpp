@@ -1,7 +1,7 @@
 #include "sidecar/sandbox/free_port.hpp"
 
 #include "erlang_port/error.hpp"
-#include "sidecar/capture/descriptor.hpp"
+#include "sidecar/repository/descriptor.hpp"
 
 #include <netinet/in.h>
 #include <sys/socket.h>

@@ -37,8 +37,8 @@ Path own_plugins_directory() {
     fail("the plugin " + plugin);
 }
 
-Path own_clock_library() {
-    auto library = own_directory() / "librabbitmq_hot_backup_clock.so";
+Path own_preloaded_library() {
+    auto library = own_directory() / "librabbitmq_hot_backup_sandbox.so";
     if (!fs::exists(library)) {
         fail("the library " + library.filename().string());
     }

@@ -10,7 +10,8 @@ namespace hot_backup {
 // failed when there is none.
 Path own_plugins_directory();
 
-// The library that sets a program's clock (clock.cpp). Error failed when it is not there.
-Path own_clock_library();
+// The library that is preloaded into a sandbox broker (clock.cpp, loopback.cpp). Error failed when
+// it is not there.
+Path own_preloaded_library();
 
 }  // namespace hot_backup

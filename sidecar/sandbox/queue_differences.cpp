@@ -13,10 +13,6 @@ using Name = std::pair<std::string, std::string>;  // vhost, queue
 
 constexpr std::uint64_t many_messages = 100'000;
 
-void take_latest(std::optional<Timestamp>& latest, Timestamp time) {
-    latest = std::max(latest.value_or(time), time);
-}
-
 // Messages that survive a restart, as far as the node told.
 std::optional<std::uint64_t> messages_of(const QueueStatistics& queue) {
     if (queue.persistent) {
@@ -98,21 +94,27 @@ private:
         }
         const auto found = messages_of(served);
         if (*wanted != found) {
-            const auto& writes = expected_.last_writes;
             // Seconds may move a count, but they hardly take all of many.
             const bool emptied = found == 0 && *wanted >= many_messages;
             report(name, "messages", *wanted, found,
-                   emptied ? std::string()
-                           : excuse_of(served.type == "quorum" ? writes.quorum : writes.classic));
+                   emptied ? std::string() : excuse_of(name, served));
         }
     }
 
-    std::string excuse_of(const std::optional<Timestamp>& last_write) const {
+    std::string excuse_of(const Name& name, const ServedQueue& served) const {
+        const bool quorum = served.type == "quorum";
+        const auto last_write = quorum ? expected_.last_writes.quorum : last_write_of_classic(name);
         if (!last_write || expected_.instant - *last_write >= quiet_time) {
             return {};
         }
-        return "the node was writing messages when it was backed up, and its own counts are some "
-               "seconds old";
+        return std::string(quorum ? "messages of quorum queues were" : "its messages were") +
+               " coming or going when the node was backed up, whose counts are some seconds old";
+    }
+
+    std::optional<Timestamp> last_write_of_classic(const Name& name) const {
+        const auto& known = expected_.last_writes.classic;
+        const auto found = known.find(name);
+        return found == known.end() ? std::nullopt : std::optional(found->second);
     }
 
     const ExpectedQueues& expected_;
@@ -122,24 +124,6 @@ private:
 };
 
 }  // namespace
-
-LastWrites last_writes(const Repository& repository, const std::string& backup_id) {
-    LastWrites latest;
-    auto manifest = repository.read_manifest(backup_id);
-    while (const auto entry = manifest.next_file()) {
-        if (entry->kind != "data" || !entry->origin) {
-            continue;
-        }
-        const std::string_view path = entry->path;
-        if (path.starts_with("data/msg_stores/")) {
-            take_latest(latest.classic, entry->origin->mtime);
-        } else if ((path.starts_with("data/quorum/") || path.starts_with("quorum")) &&
-                   (path.ends_with(".wal") || path.ends_with(".segment"))) {
-            take_latest(latest.quorum, entry->origin->mtime);
-        }
-    }
-    return latest;
-}
 
 QueueTotals find_queue_differences(const ExpectedQueues& expected,
                                    const std::vector<ServedQueue>& served,

@@ -4,17 +4,18 @@
 // Streams: their first and last offset are exactly those of the files.
 //
 // Classic and quorum queues: how many messages they have. What the backup says of that
-// (statistics/queues) is what the node counted, at about the instant: up to five seconds before it,
-// and until the statistics were streamed after it. It is exact where nobody published or consumed
-// around the instant. So where the files of such queues had not been written to for
-// `quiet_time` before it, another number is a finding; else it is reported with that excuse.
-// Messages that RabbitMQ does not keep over a restart do not count where the node told them apart.
+// (statistics/queues) is what the node had counted right before the instant, some of it up to five
+// seconds earlier. So it is exact where nothing came or went for `quiet_time` before the instant,
+// whatever began after it. By the files, that is known of each classic queue by itself, and of all
+// quorum queues together. Where it is so, another number is a finding; else it is reported with
+// that excuse. Messages that RabbitMQ does not keep over a restart do not count where the node told
+// them apart.
 #pragma once
 
 #include "sidecar/definitions/queue_inventory.hpp"
 #include "sidecar/engine/broker.hpp"
-#include "sidecar/repository/repository.hpp"
 #include "sidecar/sandbox/difference.hpp"
+#include "sidecar/sandbox/last_writes.hpp"
 #include "sidecar/sandbox/stream_offsets.hpp"
 
 #include <chrono>
@@ -26,13 +27,6 @@
 namespace hot_backup {
 
 inline constexpr std::chrono::seconds quiet_time{10};
-
-// When files that hold messages were last written to before the instant.
-struct LastWrites {
-    std::optional<Timestamp> classic;
-    std::optional<Timestamp> quorum;
-};
-LastWrites last_writes(const Repository& repository, const std::string& backup_id);
 
 struct ExpectedQueues {
     std::vector<StoredVhost> vhosts;

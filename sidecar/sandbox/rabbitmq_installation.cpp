@@ -1,9 +1,10 @@
 #include "sidecar/sandbox/rabbitmq_installation.hpp"
 
+#include "sidecar/rabbitmq_version.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <system_error>
 #include <vector>
@@ -18,25 +19,6 @@ constexpr const char* install_hint =
     "Install the package rabbitmq-server in the version of the backup, or name the server's "
     "directory (which holds sbin and plugins) with --rabbitmq-home.";
 
-// {3, 10, 8} of "3.10.8"; what follows a number ("-rc.1") is left out.
-std::vector<unsigned> numbers_of(std::string_view version) {
-    std::vector<unsigned> numbers;
-    const char* const end = version.data() + version.size();
-    for (const char* begin = version.data(); begin != end;) {
-        unsigned number = 0;
-        const auto [stop, error] = std::from_chars(begin, end, number);
-        if (error != std::errc{}) {
-            break;
-        }
-        numbers.push_back(number);
-        if (stop == end || *stop != '.') {
-            break;
-        }
-        begin = stop + 1;
-    }
-    return numbers;
-}
-
 // By the broker's own application among the plugins: a directory, or an archive up to 3.8.
 std::optional<std::string> version_of(const Path& home) {
     constexpr std::string_view before = "rabbit-";
@@ -44,7 +26,7 @@ std::optional<std::string> version_of(const Path& home) {
     for (fs::directory_iterator entry(home / "plugins", error), end; !error && entry != end;
          entry.increment(error)) {
         auto name = entry->path().filename().string();
-        if (name.starts_with(before) && !numbers_of(name.substr(before.size())).empty()) {
+        if (name.starts_with(before) && RabbitmqVersion::of(name.substr(before.size()))) {
             name.erase(0, before.size());
             return name.ends_with(".ez") ? name.substr(0, name.size() - 3) : name;
         }
@@ -95,7 +77,7 @@ Path find_home(const std::optional<Path>& home, std::string_view wanted) {
         return fs::canonical(*home);
     }
     std::optional<Path> newest;
-    std::vector<unsigned> newest_version;
+    std::optional<RabbitmqVersion> newest_version;
     for (const auto& candidate : candidates()) {
         const auto version = version_of(candidate);
         if (!version || !is_program(candidate / "sbin/rabbitmq-server")) {
@@ -104,9 +86,9 @@ Path find_home(const std::optional<Path>& home, std::string_view wanted) {
         if (*version == wanted) {
             return candidate;
         }
-        if (auto numbers = numbers_of(*version); numbers > newest_version) {
+        if (const auto parsed = RabbitmqVersion::of(*version); parsed > newest_version) {
             newest = candidate;
-            newest_version = std::move(numbers);
+            newest_version = parsed;
         }
     }
     if (!newest) {
@@ -163,7 +145,7 @@ void throw_unless_bootable(const RabbitmqInstallation& installed, std::string_vi
     }
     const auto what = "RabbitMQ in " + installed.home.string() + " is version " +
                       installed.version + ", the backup is of " + std::string(backup_version);
-    if (numbers_of(installed.version) < numbers_of(backup_version)) {
+    if (RabbitmqVersion::of(installed.version) < RabbitmqVersion::of(backup_version)) {
         throw Error(ErrorCode::failed, what + ": an earlier version cannot read it", install_hint);
     }
     if (!any_version) {

@@ -9,34 +9,22 @@
 #include <memory>
 
 namespace hot_backup {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-std::vector<StoredVhost> stored_queues(const Repository& repository, const std::string& backup_id,
-                                       Snapshot& snapshot, const Summary& summary) {
-    std::vector<QueueStatistics> statistics;
-    read_statistics(repository, backup_id,
-                    [&](QueueStatistics queue) { statistics.push_back(std::move(queue)); });
-    return list_queues(snapshot, summary.rabbitmq_version, std::move(statistics));
-}
-
-}  // namespace
 
 DrillReport hold_drill(const Repository& repository, const std::string& backup_id,
-                       const SandboxOptions& options, const BootCallbacks& callbacks,
-                       const ReportDifference& report) {
-    const auto summary = repository.read_manifest(backup_id).summary();
-    ExpectedQueues expected{{}, {}, last_writes(repository, backup_id), summary.instant};
+                       const Summary& summary, const SandboxOptions& options,
+                       const BootCallbacks& callbacks, const ReportDifference& report) {
+    using Clock = std::chrono::steady_clock;
+    ExpectedQueues expected{{}, {}, {}, summary.instant};
 
     BootCallbacks steps = callbacks;
     steps.restored = [&](const RestoredNode& restored) {
         expected.streams = read_stream_offsets(restored.data_directory);
+        expected.last_writes = last_writes(repository, backup_id, restored.data_directory);
         if (callbacks.restored) {
             callbacks.restored(restored);
         }
     };
-    BootedBackup booted(repository, backup_id, options, steps);
+    BootedBackup booted(repository, backup_id, summary, options, steps);
 
     DrillReport drill;
     const ReportDifference count = [&](Difference difference) {
@@ -55,7 +43,8 @@ DrillReport hold_drill(const Repository& repository, const std::string& backup_i
         Snapshot in_broker(live, SnapshotIndex::scan(live));
         drill.definitions =
             find_definition_differences(in_backup, in_broker, summary.rabbitmq_version, count);
-        expected.vhosts = stored_queues(repository, backup_id, in_backup, summary);
+        expected.vhosts =
+            list_stored_queues(repository, backup_id, in_backup, summary.rabbitmq_version);
         drill.queues = find_queue_differences(expected, served, count);
     });
     drill.check_time = Clock::now() - begin;

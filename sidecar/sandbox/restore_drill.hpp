@@ -28,10 +28,10 @@ struct DrillReport {
     std::uint64_t not_proven = 0;  // with one
 };
 
-// Differences are reported as they are found, and the drill goes on. Error: it could not be held;
-// damaged: the bytes are not what was written.
+// `summary` is that of the backup. Differences are reported as they are found, and the drill goes
+// on. Error: it could not be held; damaged: the bytes are not what was written.
 DrillReport hold_drill(const Repository& repository, const std::string& backup_id,
-                       const SandboxOptions& options, const BootCallbacks& callbacks,
-                       const ReportDifference& report);
+                       const Summary& summary, const SandboxOptions& options,
+                       const BootCallbacks& callbacks, const ReportDifference& report);
 
 }  // namespace hot_backup

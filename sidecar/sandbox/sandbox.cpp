@@ -1,11 +1,10 @@
 #include "sidecar/sandbox/sandbox.hpp"
 
+#include "sidecar/repository/random_uuid.hpp"
 #include "sidecar/sandbox/free_port.hpp"
 
-#include <algorithm>
 #include <fstream>
 #include <iterator>
-#include <random>
 #include <set>
 #include <thread>
 
@@ -21,14 +20,6 @@ constexpr auto step_timeout = 10s;
 // Beyond the data: what the broker writes while it recovers.
 constexpr std::uint64_t leeway = std::uint64_t{256} << 20;
 
-std::string random_cookie() {
-    std::random_device random;
-    std::uniform_int_distribution<int> letter('A', 'Z');
-    std::string cookie(32, 'A');
-    std::ranges::generate(cookie, [&] { return static_cast<char>(letter(random)); });
-    return cookie;
-}
-
 SandboxPorts free_ports() {
     std::set<std::uint16_t> ports;
     while (ports.size() < 3) {
@@ -38,22 +29,19 @@ SandboxPorts free_ports() {
     return {*port, *std::next(port), *std::next(port, 2)};
 }
 
-// An epmd of ours answers for names that lead to 127.0.0.1; an address in place of a name does not.
-void throw_unless_named(const std::string& node) {
-    const auto host = node.substr(node.find('@') + 1);
-    if (host.find_first_not_of("0123456789.") == std::string::npos ||
-        host.find(':') != std::string::npos) {
+// A sandbox speaks IPv4, on 127.0.0.1.
+void throw_unless_nameable(const std::string& node) {
+    if (node.find(':') != std::string::npos) {
         throw Error(ErrorCode::failed,
                     "the node " + node +
-                        " has an address in place of a host name, so that no "
+                        " has an IPv6 address in the place of a host name, so no "
                         "sandbox can have its name",
                     "Restore it on another machine with --target-dir and start it there.");
     }
 }
 
-std::uint64_t needed_space(const Repository& repository, const std::string& backup_id) {
-    const auto bytes = repository.read_manifest(backup_id).summary().bytes;
-    return bytes + bytes / 20 + leeway;
+std::uint64_t needed_space(const Summary& backup) {
+    return backup.bytes + backup.bytes / 20 + leeway;
 }
 
 std::string everything_in(const Path& directory) {
@@ -76,10 +64,9 @@ std::string everything_in(const Path& directory) {
 
 Sandbox::Sandbox(const RestoredNode& restored, Timestamp instant, const ScratchDirectory& scratch,
                  const SandboxOptions& options, const std::function<void()>& interrupt)
-    : plan_{options.rabbitmq, options.plugins, options.clock, instant,
-            scratch.path(),   restored,        free_ports(),  random_cookie()},
+    : plan_{options.rabbitmq, options.plugins, options.preloaded, instant,
+            scratch.path(),   restored,        free_ports(),      random_uuid()},
       interrupt_(interrupt ? interrupt : [] {}) {
-    throw_unless_named(node());
     write_configuration(plan_);
     start(scratch);
     wait_until_serving(options.boot_timeout);
@@ -156,8 +143,10 @@ void Sandbox::throw_if_ended() {
 }
 
 BootedBackup::BootedBackup(const Repository& repository, const std::string& backup_id,
-                           const SandboxOptions& options, const BootCallbacks& callbacks)
-    : scratch_(options.scratch_parent, needed_space(repository, backup_id)) {
+                           const Summary& summary, const SandboxOptions& options,
+                           const BootCallbacks& callbacks)
+    : scratch_(options.scratch_parent, needed_space(summary)) {
+    throw_unless_nameable(summary.node);
     const auto begin = Clock::now();
     RestoreOptions restore;
     restore.target = scratch_.path() / "node";
@@ -167,10 +156,10 @@ BootedBackup::BootedBackup(const Repository& repository, const std::string& back
     if (callbacks.restored) {
         callbacks.restored(restored_);
     }
-    const auto instant = repository.read_manifest(backup_id).summary().instant;
     const auto boot_begin = Clock::now();
-    keep_log_of(
-        [&] { sandbox_.emplace(restored_, instant, scratch_, options, callbacks.interrupt); });
+    keep_log_of([&] {
+        sandbox_.emplace(restored_, summary.instant, scratch_, options, callbacks.interrupt);
+    });
     boot_time_ = Clock::now() - boot_begin;
 }
 

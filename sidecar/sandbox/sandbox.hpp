@@ -23,7 +23,7 @@ namespace hot_backup {
 struct SandboxOptions {
     RabbitmqInstallation rabbitmq;
     Path plugins;         // own_plugins_directory()
-    Path clock;           // own_clock_library()
+    Path preloaded;       // own_preloaded_library()
     Path scratch_parent;  // the scratch directory is made in it
     std::chrono::seconds boot_timeout{600};
 };
@@ -62,8 +62,8 @@ struct BootCallbacks : RestoreCallbacks {
 // A backup restored into a directory of its own and booted. All of it is gone with the object.
 class BootedBackup {
 public:
-    // Error as of restore_node() and Sandbox.
-    BootedBackup(const Repository& repository, const std::string& backup_id,
+    // `summary` is that of the backup. Error as of restore_node() and Sandbox.
+    BootedBackup(const Repository& repository, const std::string& backup_id, const Summary& summary,
                  const SandboxOptions& options, const BootCallbacks& callbacks);
 
     const RestoredNode& restored() const noexcept { return restored_; }

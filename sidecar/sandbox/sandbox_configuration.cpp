@@ -1,10 +1,10 @@
 #include "sidecar/sandbox/sandbox_configuration.hpp"
 
-#include <unistd.h>
-#include <climits>
+#include "sidecar/repository/process_identity.hpp"
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -21,6 +21,10 @@ namespace fs = std::filesystem;
 constexpr std::array taken_over_keys{"classic_queue.default_version",
                                      "deprecated_features.permit."};
 
+// The broker's time of day begins so long before the instant: then nothing that was there at the
+// instant expires while it runs.
+constexpr std::chrono::hours lead{24 * 7};
+
 void write_file(const Path& path, std::string_view content) {
     posix_file_system().create(path)->append(content);
 }
@@ -32,12 +36,6 @@ std::string read_file(const Path& path) {
 
 std::string_view host_of(std::string_view node) {
     return node.substr(node.find('@') + 1);
-}
-
-std::string this_host() {
-    std::array<char, HOST_NAME_MAX + 1> name{};
-    ::gethostname(name.data(), name.size() - 1);
-    return name.data();
 }
 
 // A string of Erlang.
@@ -130,11 +128,14 @@ std::string taken_over(std::string_view rabbitmq_conf) {
 }
 
 std::string inetrc(std::string_view node_host) {
-    const auto own = this_host();
+    const auto own = this_process().host;
     std::set<std::string> names;
     for (const std::string& name : {std::string(node_host), own}) {
-        names.insert(name);
-        names.insert(name.substr(0, name.find('.')));
+        // An address is no name, and nobody resolves it (loopback.cpp).
+        if (name.find_first_not_of("0123456789.") != std::string::npos) {
+            names.insert(name);
+            names.insert(name.substr(0, name.find('.')));
+        }
     }
     names.erase("localhost");
     std::string list = erlang_string("localhost");
@@ -174,14 +175,16 @@ Environment sandbox_environment(const SandboxPlan& plan) {
         {"HOME", in("home")},
         {"TMPDIR", in("tmp")},
         {"LANG", "C.UTF-8"},
-        {"LD_PRELOAD", plan.clock.string()},
-        {"HOT_BACKUP_CLOCK", std::to_string(plan.instant.time_since_epoch().count())},
+        {"LD_PRELOAD", plan.preloaded.string()},
+        {"HOT_BACKUP_CLOCK", std::to_string((plan.instant - lead).time_since_epoch().count())},
         // For every Erlang VM: RabbitMQ starts a second one for a moment.
         {"ERL_EPMD_PORT", std::to_string(plan.ports.epmd)},
         {"ERL_INETRC", in("inetrc")},
         {"ERL_FLAGS",
          "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} -kernel dist_auto_connect "
          "never"},
+        {"ERL_LIBS", plan.plugins.string()},
+        {"RABBITMQ_BOOT_MODULE", "rabbit_hot_backup_sandbox"},
         {"RABBITMQ_NODENAME", plan.restored.node},
         {"RABBITMQ_DIST_PORT", std::to_string(plan.ports.distribution)},
         {"RABBITMQ_MNESIA_BASE", plan.directory.string()},

@@ -39,8 +39,8 @@ struct SandboxPorts {
 struct SandboxPlan {
     RabbitmqInstallation rabbitmq;
     Path plugins;       // the directory that holds our plugin
-    Path clock;         // the library that sets the broker's time of day (clock.cpp) ...
-    Timestamp instant;  // ... to this
+    Path preloaded;     // the library with the time of day and connect() (clock.cpp, loopback.cpp)
+    Timestamp instant;  // of the backup
     Path directory;     // for files of the sandbox; private
     RestoredNode restored;
     SandboxPorts ports;

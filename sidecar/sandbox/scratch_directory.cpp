@@ -1,5 +1,7 @@
 #include "sidecar/sandbox/scratch_directory.hpp"
 
+#include "sidecar/restore/target_file.hpp"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -32,21 +34,12 @@ Descriptor try_lock(const Path& path) {
     return same && locked.st_uid == ::geteuid() ? std::move(directory) : Descriptor();
 }
 
-// Restored directories may be read-only.
-void remove_tree(const Path& path) noexcept {
-    std::error_code error;
-    std::filesystem::remove_all(path, error);
-    if (!error) {
-        return;
+void try_to_remove(const Path& path) noexcept {
+    try {
+        remove_tree(path);
+    } catch (const std::exception&) {
+        // Whoever makes the next one tries again.
     }
-    for (std::filesystem::recursive_directory_iterator entry(path, error), end;
-         !error && entry != end; entry.increment(error)) {
-        std::error_code ignored;
-        if (entry->is_directory(ignored) && !entry->is_symlink(ignored)) {
-            std::filesystem::permissions(entry->path(), std::filesystem::perms::owner_all, ignored);
-        }
-    }
-    std::filesystem::remove_all(path, error);
 }
 
 void remove_leftovers(const Path& parent) {
@@ -55,7 +48,7 @@ void remove_leftovers(const Path& parent) {
          entry.increment(error)) {
         if (entry->path().filename().string().starts_with(prefix)) {
             if (const auto lock = try_lock(entry->path())) {
-                remove_tree(entry->path());
+                try_to_remove(entry->path());
             }
         }
     }
@@ -66,8 +59,7 @@ void throw_unless_enough(const Path& parent, std::uint64_t needed) {
     if (available < needed) {
         throw Error(ErrorCode::failed,
                     "there is not enough space in " + parent.string() + ": " +
-                        std::to_string(available / 1'000'000) + " MB are free, " +
-                        std::to_string(needed / 1'000'000) + " MB are needed",
+                        megabytes(available) + " are free, " + megabytes(needed) + " are needed",
                     hint);
     }
 }
@@ -103,7 +95,7 @@ ScratchDirectory::ScratchDirectory(const Path& parent, std::uint64_t needed) {
 }
 
 ScratchDirectory::~ScratchDirectory() {
-    remove_tree(path_);
+    try_to_remove(path_);
 }
 
 Path ScratchDirectory::leave(std::string_view text) const {

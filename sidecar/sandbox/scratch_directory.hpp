@@ -5,7 +5,7 @@
 // killed process left has no lock any more: whoever makes the next one removes it.
 #pragma once
 
-#include "sidecar/capture/descriptor.hpp"
+#include "sidecar/repository/descriptor.hpp"
 #include "sidecar/repository/file_system.hpp"
 
 #include <cstdint>

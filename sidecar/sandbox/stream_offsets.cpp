@@ -1,6 +1,7 @@
 #include "sidecar/sandbox/stream_offsets.hpp"
 
-#include <algorithm>
+#include "sidecar/restore/stream_files.hpp"
+
 #include <array>
 #include <memory>
 #include <span>
@@ -12,11 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// osiris_log: both kinds of file begin with a header. An index record is `Id:64, Timestamp:64,
-// Epoch:64, Position:32, Type:8`; a chunk's header has its number of records at 4, its ID at 24 and
-// the lengths of its data and of its trailer at 36 and 40.
-constexpr std::uint64_t file_header = 8;
-constexpr std::uint64_t index_record = 29;
+// A chunk's header has its number of records at 4, its ID at 24 and the lengths of its data and of
+// its trailer at 36 and 40.
 constexpr std::uint64_t chunk_header = 48;
 
 std::uint64_t number(std::span<const char> bytes, std::size_t offset, std::size_t size) {
@@ -31,10 +29,11 @@ class Segment {
 public:
     explicit Segment(const Path& index)
         : index_(posix_file_system().open(index)),
-          chunks_(posix_file_system().open(Path(index).replace_extension(".segment"))),
+          chunks_(posix_file_system().open(stream_segment_of(index))),
           chunks_size_(chunks_->status().size) {
         const auto size = index_->status().size;
-        records_ = size < file_header ? 0 : (size - file_header) / index_record;
+        records_ =
+            size < stream_file_header ? 0 : (size - stream_file_header) / stream_index_record;
     }
 
     std::optional<std::uint64_t> first() const {
@@ -56,8 +55,8 @@ public:
     }
 
 private:
-    std::array<char, index_record> record(std::uint64_t n) const {
-        return read<index_record>(*index_, file_header + n * index_record);
+    std::array<char, stream_index_record> record(std::uint64_t n) const {
+        return read<stream_index_record>(*index_, stream_file_header + n * stream_index_record);
     }
 
     // Zeros behind the end of the file.
@@ -74,20 +73,8 @@ private:
     std::uint64_t records_ = 0;
 };
 
-// In the order of their offsets, which are their names.
-std::vector<Path> indexes_in(const Path& stream) {
-    std::vector<Path> found;
-    for (const auto& entry : fs::directory_iterator(stream)) {
-        if (entry.path().extension() == ".index") {
-            found.push_back(entry.path());
-        }
-    }
-    std::ranges::sort(found);
-    return found;
-}
-
 std::optional<StreamOffsets> offsets_of(const Path& stream) {
-    const auto indexes = indexes_in(stream);
+    const auto indexes = stream_indexes(stream);
     // The newest segment may be empty: then the last record is in the one before.
     std::optional<std::uint64_t> last;
     for (auto index = indexes.rbegin(); index != indexes.rend() && !last; ++index) {

@@ -1,6 +1,6 @@
 #include "sidecar/transfer/definition_set.hpp"
 
-#include "sidecar/definitions/each_definition.hpp"
+#include "sidecar/definitions/definitions.hpp"
 
 #include <functional>
 #include <string_view>

@@ -3,7 +3,7 @@
 #include "erlang_port/error.hpp"
 #include "sidecar/json.hpp"
 #include "sidecar/repository/file_system.hpp"
-#include "sidecar/transfer/random_text.hpp"
+#include "sidecar/repository/random_uuid.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -67,6 +67,12 @@ OrderedJson to_json(const QueueName& queue, const QueueJournal& entry) {
             {"doubtful_begin", entry.doubtful_begin},
             {"doubtful_end", entry.doubtful_end},
             {"identity", entry.identity}};
+}
+
+QueueJournal new_entry() {
+    QueueJournal entry;
+    entry.transfer = random_uuid();
+    return entry;
 }
 
 }  // namespace
@@ -165,9 +171,11 @@ QueueJournal Journal::find(const QueueName& queue) const {
     if (found != entries_.end()) {
         return found->second;
     }
-    QueueJournal entry;
-    entry.transfer = random_text();
-    return entry;
+    return new_entry();
+}
+
+void Journal::forget(const QueueName& queue) {
+    write(queue, new_entry());
 }
 
 void Journal::write(const QueueName& queue, const QueueJournal& entry) {

@@ -60,6 +60,8 @@ public:
     bool resumed() const noexcept { return resumed_; }
     // What an earlier restore wrote of the queue; a new entry with a new transfer otherwise.
     QueueJournal find(const QueueName& queue) const;
+    // What an earlier restore delivered to the queue went with it: begins anew. As durable.
+    void forget(const QueueName& queue);
     // Durable when it returns.
     void write(const QueueName& queue, const QueueJournal& entry);
     // Everything is delivered: the file goes.

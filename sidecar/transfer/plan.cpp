@@ -57,7 +57,12 @@ TransferPlan plan_transfer(Snapshot& backup, const std::string& rabbitmq_version
     return plan;
 }
 
-void declare_missing(const TransferPlan& plan, Broker& target) {
+void declare_missing(const TransferPlan& plan, Broker& target, Journal* journal) {
+    for (const auto& queue : plan.queues) {
+        if (journal != nullptr && queue.to_declare && journal->find(queue.move.to).sent > 0) {
+            journal->forget(queue.move.to);
+        }
+    }
     import_definitions(target, plan.difference.missing);
 }
 

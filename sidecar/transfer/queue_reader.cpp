@@ -1,8 +1,8 @@
 #include "sidecar/transfer/queue_reader.hpp"
 
 #include "erlang_port/error.hpp"
+#include "sidecar/repository/random_uuid.hpp"
 #include "sidecar/transfer/message_properties.hpp"
-#include "sidecar/transfer/random_text.hpp"
 
 #include <amqp.h>
 #include <amqp_framing.h>
@@ -24,6 +24,14 @@ constexpr std::uint16_t prefetch = 2000;
 constexpr std::uint64_t acknowledge_every = 500;
 // How long a queue may give nothing although it has messages.
 constexpr auto stall = 60s;
+// How long one step of the way to a consumer may take: shorter than what a node waits for the ticks
+// of a connection that stands idle meanwhile. And how long all attempts together: a broker that was
+// just booted, on a busy machine, may need some.
+constexpr timeval step_time{20, 0};
+constexpr auto connecting_time = 3min;
+// The one step that is not tried again: the queue may have given messages to the consumer, and
+// would give others first to the next one.
+constexpr timeval consume_time{40, 0};
 
 std::vector<std::string_view> added_headers(const std::string& type) {
     if (type == "quorum") {
@@ -75,19 +83,31 @@ namespace {
                 "See the log of the broker that was booted from the backup.");
 }
 
-// `step` is what was tried.
-void check(const QueueName& queue, const std::string& step, const amqp_rpc_reply_t& reply) {
+void check(const QueueName& queue, const std::string& step, int status) {
+    if (status < 0) {
+        fail(queue, step + ": " + amqp_error_string2(status));
+    }
+}
+
+// The broker gave no answer in time, or broke the connection, before it could give messages: it can
+// be tried again.
+struct Unconnected {
+    std::string cause;
+};
+
+// For the steps of connecting; `step` is what was tried.
+void check_step(const std::string& step, int status) {
+    if (status < 0) {
+        throw Unconnected{step + ": " + amqp_error_string2(status)};
+    }
+}
+
+void check_step(const QueueName& queue, const std::string& step, const amqp_rpc_reply_t& reply) {
     if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION) {
         fail(queue, step + ": " + refusal(reply.reply));
     }
     if (reply.reply_type != AMQP_RESPONSE_NORMAL) {
-        fail(queue, step + ": " + amqp_error_string2(reply.library_error));
-    }
-}
-
-void check(const QueueName& queue, const std::string& step, int status) {
-    if (status < 0) {
-        fail(queue, step + ": " + amqp_error_string2(status));
+        check_step(step, reply.library_error);
     }
 }
 
@@ -100,47 +120,67 @@ QueueReader::QueueReader(const AmqpAddress& address, const QueueName& queue,
       added_headers_(added_headers(type)),
       count_(count),
       while_waiting_(std::move(while_waiting)),
-      connection_(std::make_unique<Connection>()) {
-    auto* state = connection_->state;
-    auto* socket = amqp_tcp_socket_new(state);
-    if (socket == nullptr) {
-        fail(queue_, "no memory");
-    }
-    // Shorter than what a node waits for the ticks of a connection that stands idle meanwhile.
-    const timeval limit{40, 0};
-    check(queue_, "connect", amqp_socket_open_noblock(socket, "127.0.0.1", address.port, &limit));
-    amqp_set_rpc_timeout(state, &limit);
-    check(queue_, "log in",
-          amqp_login(state, queue.vhost.c_str(), 0, frame_size, 0, AMQP_SASL_METHOD_PLAIN,
-                     address.user.c_str(), address.password.c_str()));
-    amqp_channel_open(state, channel);
-    check(queue_, "open a channel", amqp_get_rpc_reply(state));
-    if (count_ == 0) {
-        ended_ = true;
+      end_mark_(count ? std::string() : random_uuid()),
+      ended_(count == 0) {
+    if (ended_) {
         return;
     }
-    if (!count_) {
-        end_mark_ = random_text();
-        check(queue_, "mark the end",
-              amqp_basic_publish(state, channel, amqp_empty_bytes, bytes_of(queue_.name), 0, 0,
-                                 nullptr, bytes_of(end_mark_)));
+    for (const auto deadline = Clock::now() + connecting_time;;) {
+        try {
+            connect(address);
+            break;
+        } catch (const Unconnected& attempt) {
+            if (Clock::now() >= deadline) {
+                fail(queue_, attempt.cause);
+            }
+        }
+        while_waiting_();
     }
     start_consuming();
 }
 
 QueueReader::~QueueReader() = default;
 
+void QueueReader::connect(const AmqpAddress& address) {
+    connection_ = std::make_unique<Connection>();
+    auto* state = connection_->state;
+    auto* socket = amqp_tcp_socket_new(state);
+    if (socket == nullptr) {
+        fail(queue_, "no memory");
+    }
+    check_step("connect", amqp_socket_open_noblock(socket, "127.0.0.1", address.port, &step_time));
+    // The log-in has a limit of its own in librabbitmq.
+    amqp_set_handshake_timeout(state, &step_time);
+    amqp_set_rpc_timeout(state, &step_time);
+    check_step(queue_, "log in",
+               amqp_login(state, queue_.vhost.c_str(), 0, frame_size, 0, AMQP_SASL_METHOD_PLAIN,
+                          address.user.c_str(), address.password.c_str()));
+    amqp_channel_open(state, channel);
+    check_step(queue_, "open a channel", amqp_get_rpc_reply(state));
+    amqp_basic_qos(state, channel, 0, prefetch, 0);
+    check_step(queue_, "set the prefetch", amqp_get_rpc_reply(state));
+    if (!count_) {
+        // Of several attempts the first mark counts.
+        check_step("mark the end",
+                   amqp_basic_publish(state, channel, amqp_empty_bytes, bytes_of(queue_.name), 0, 0,
+                                      nullptr, bytes_of(end_mark_)));
+    }
+}
+
 void QueueReader::start_consuming() {
     auto* state = connection_->state;
-    amqp_basic_qos(state, channel, 0, prefetch, 0);
-    check(queue_, "set the prefetch", amqp_get_rpc_reply(state));
+    amqp_set_rpc_timeout(state, &consume_time);
     amqp_table_entry_t from_first{};
     from_first.key = amqp_cstring_bytes("x-stream-offset");
     from_first.value.kind = AMQP_FIELD_KIND_UTF8;
     from_first.value.value.bytes = amqp_cstring_bytes("first");
     amqp_basic_consume(state, channel, bytes_of(queue_.name), amqp_empty_bytes, 0, 0, 0,
                        count_ ? amqp_empty_table : amqp_table_t{1, &from_first});
-    check(queue_, "consume", amqp_get_rpc_reply(state));
+    try {
+        check_step(queue_, "consume", amqp_get_rpc_reply(state));
+    } catch (const Unconnected& attempt) {
+        fail(queue_, attempt.cause);
+    }
 }
 
 std::optional<Message> QueueReader::next() {

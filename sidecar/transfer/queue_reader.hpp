@@ -30,7 +30,8 @@ class QueueReader {
 public:
     // `type` is "classic", "quorum" or "stream"; `count`: how many messages there are, which a
     // stream does not say. `while_waiting` is called often while the broker is waited for, and
-    // throws to end that. Error failed: the broker refuses, with its own words.
+    // throws to end that. A busy broker is given some minutes to take the connection. Error failed:
+    // the broker refuses, with its own words, or does not answer.
     QueueReader(const AmqpAddress& address, const QueueName& queue, const std::string& type,
                 std::optional<std::uint64_t> count, std::function<void()> while_waiting);
     ~QueueReader();
@@ -45,6 +46,7 @@ private:
     struct Connection;
     struct Frame;
 
+    void connect(const AmqpAddress& address);
     void start_consuming();
     std::uint64_t read_delivery(Message& message);
     void read_content(Message& message);

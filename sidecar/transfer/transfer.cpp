@@ -3,10 +3,11 @@
 #include "erlang_port/error.hpp"
 #include "sidecar/capture/rate_limiter.hpp"
 #include "sidecar/repository/checksum.hpp"
+#include "sidecar/repository/random_uuid.hpp"
+#include "sidecar/transfer/compressed_batches.hpp"
 #include "sidecar/transfer/delivery.hpp"
 #include "sidecar/transfer/live_definitions.hpp"
 #include "sidecar/transfer/queue_reader.hpp"
-#include "sidecar/transfer/random_text.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -30,8 +31,8 @@ constexpr auto answer_time = 10s;
 
 // A user of the source's for us: nobody knows the passwords of those that it has.
 AmqpAddress admit(const TransferSource& source, const TransferPlan& plan) {
-    const AmqpAddress address{source.amqp_port, "rabbitmq-hot-backup-" + random_text(),
-                              random_text()};
+    const AmqpAddress address{source.amqp_port, "rabbitmq-hot-backup-" + random_uuid(),
+                              random_uuid()};
     OrderedJson definitions;
     definitions["users"] = OrderedJson::array(
         {{{"name", address.user}, {"password", address.password}, {"tags", "administrator"}}});
@@ -50,28 +51,33 @@ AmqpAddress admit(const TransferSource& source, const TransferPlan& plan) {
     return address;
 }
 
-// How many messages each queue of the source has; none for streams. A quorum queue needs a while
-// after the boot until it has a leader.
-using Counts = std::map<QueueName, std::optional<std::uint64_t>>;
+// What a queue of the source holds.
+struct Contents {
+    std::optional<std::uint64_t> messages = {};  // none for a stream
+    std::string directory = {};                  // of a stream
+};
 
-Counts count_messages(const TransferPlan& plan, Broker& source) {
+using AllContents = std::map<QueueName, Contents>;
+
+// A quorum queue needs a while after the boot until it has a leader.
+AllContents list_contents(const TransferPlan& plan, Broker& source) {
     const auto deadline = Clock::now() + serving_time;
     for (;;) {
         const bool last = Clock::now() >= deadline;
-        Counts counts;
+        AllContents contents;
         source.stream_inventory(answer_time, [&](const ServedQueue& queue) {
             if (queue.running()) {
-                counts[{queue.vhost, queue.name}] =
+                contents[{queue.vhost, queue.name}] =
                     queue.type == "stream"
-                        ? std::nullopt
-                        : std::optional(queue.ready.value_or(0) + queue.unacknowledged.value_or(0));
+                        ? Contents{{}, queue.directory}
+                        : Contents{queue.ready.value_or(0) + queue.unacknowledged.value_or(0), {}};
             }
         });
         const auto missing = std::find_if(
             plan.queues.begin(), plan.queues.end(),
-            [&](const PlannedQueue& queue) { return !counts.contains(queue.move.from); });
+            [&](const PlannedQueue& queue) { return !contents.contains(queue.move.from); });
         if (missing == plan.queues.end()) {
-            return counts;
+            return contents;
         }
         if (last) {
             throw Error(ErrorCode::failed,
@@ -104,20 +110,12 @@ private:
     Checksum checksum_;
 };
 
-// Whatever earlier runs delivered went with the queue. A run that is cut off before it sends
-// anything leaves nothing else that would say so.
-void forget(const QueueName& queue, Journal& journal) {
-    QueueJournal entry;
-    entry.transfer = random_text();
-    journal.write(queue, entry);
-}
-
 class Transfer {
 public:
     Transfer(const TransferPlan& plan, const TransferSource& source, Broker& target,
              Journal& journal, const TransferOptions& options, const TransferCallbacks& callbacks)
         : source_(source),
-          counts_(count_messages(plan, source.broker)),
+          contents_(list_contents(plan, source.broker)),
           address_(admit(source, plan)),
           target_(target),
           journal_(journal),
@@ -125,11 +123,14 @@ public:
           callbacks_(callbacks) {}
 
     void run(const PlannedQueue& queue) {
+        if (has_compressed_batches(queue)) {
+            return;
+        }
         const auto& to = queue.move.to;
         entry_ = journal_.find(to);
         auto delivery = begin_delivery(to);
         if (delivery->deleted() || is_other(delivery->identity())) {
-            forget(to, journal_);
+            journal_.forget(to);
             entry_ = journal_.find(to);
             delivery->end();
             delivery = begin_delivery(to);
@@ -149,7 +150,33 @@ public:
         callbacks_.finished(outcome_);
     }
 
+    // Names the first stream that got nothing.
+    void throw_if_left_out() const {
+        if (left_out_) {
+            throw *left_out_;
+        }
+    }
+
 private:
+    bool has_compressed_batches(const PlannedQueue& queue) {
+        if (queue.type != "stream") {
+            return false;
+        }
+        const auto found =
+            find_compressed_batches(source_.streams / contents_.at(queue.move.from).directory);
+        if (found && !left_out_) {
+            left_out_.emplace(
+                ErrorCode::failed,
+                describe(queue.move.from) + " of the backup was not restored: " +
+                    std::to_string(found->messages) + " of its messages, from offset " +
+                    std::to_string(found->first_offset) + " on, are in compressed batches",
+                "RabbitMQ gives these to clients of the stream protocol only. Restore the node "
+                "with --target-dir and copy the stream with such a client. All other queues are "
+                "complete.");
+        }
+        return found.has_value();
+    }
+
     // A place in the queue, and the sum of all messages before it.
     struct Boundary {
         std::uint64_t position = 0;
@@ -171,8 +198,8 @@ private:
     void move_messages(const PlannedQueue& queue, Delivery& delivery) {
         const auto& to = queue.move.to;
         note_doubt(to, delivery);
-        QueueReader reader(address_, queue.move.from, queue.type, counts_.at(queue.move.from),
-                           [this] { look_up(); });
+        QueueReader reader(address_, queue.move.from, queue.type,
+                           contents_.at(queue.move.from).messages, [this] { look_up(); });
 
         here_ = before_ = {};
         sent_.clear();
@@ -281,7 +308,7 @@ private:
     }
 
     const TransferSource& source_;
-    Counts counts_;
+    AllContents contents_;
     AmqpAddress address_;
     Broker& target_;
     Journal& journal_;
@@ -295,6 +322,7 @@ private:
     std::deque<Boundary> sent_;  // ends of batches that are not confirmed
     std::uint64_t messages_ = 0;
     std::uint64_t bytes_ = 0;
+    std::optional<Error> left_out_;
 };
 
 }  // namespace
@@ -302,11 +330,6 @@ private:
 void transfer_messages(const TransferPlan& plan, const TransferSource& source, Broker& target,
                        Journal& journal, const TransferOptions& options,
                        const TransferCallbacks& callbacks) {
-    for (const auto& queue : plan.queues) {
-        if (queue.to_declare && journal.find(queue.move.to).sent > 0) {
-            forget(queue.move.to, journal);
-        }
-    }
     Transfer transfer(plan, source, target, journal, options, callbacks);
     // The source's connection is kept alive while the target is waited for.
     target.on_wait([&] { source.broker.keep_alive(); });
@@ -314,6 +337,7 @@ void transfer_messages(const TransferPlan& plan, const TransferSource& source, B
         for (const auto& queue : plan.queues) {
             transfer.run(queue);
         }
+        transfer.throw_if_left_out();
     } catch (...) {
         target.on_wait({});
         throw;

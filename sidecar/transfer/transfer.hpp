@@ -11,6 +11,7 @@
 #pragma once
 
 #include "sidecar/engine/broker.hpp"
+#include "sidecar/repository/file_system.hpp"
 #include "sidecar/transfer/definition_difference.hpp"
 #include "sidecar/transfer/journal.hpp"
 #include "sidecar/transfer/selection.hpp"
@@ -40,13 +41,16 @@ struct TransferPlan {
 TransferPlan plan_transfer(Snapshot& backup, const std::string& rabbitmq_version, Broker& target,
                            const Selection& selection, const std::optional<std::string>& as);
 
-void declare_missing(const TransferPlan& plan, Broker& target);
+// The journal, where there is one, first forgets what went into earlier queues of the names that
+// are declared: a restore that is cut off right after would find the new ones.
+void declare_missing(const TransferPlan& plan, Broker& target, Journal* journal);
 
 // A broker booted from the backup, which is thrown away afterwards: a user is added to it, its
 // messages are taken off its queues.
 struct TransferSource {
     Broker& broker;
     std::uint16_t amqp_port = 0;
+    Path streams;  // the directory that has those of its streams
 };
 
 struct TransferOptions {
@@ -74,8 +78,9 @@ struct TransferCallbacks {
     std::function<void(const QueueOutcome&)> finished;
 };
 
-// Queue by queue. After an Error, also an interrupt, it can be called again with the same journal
-// and a source booted anew from the same backup, and goes on.
+// Queue by queue. A stream with messages that cannot be brought (compressed_batches.hpp) gets none;
+// that is an Error when all other queues are complete. After an Error, also an interrupt, it can be
+// called again with the same journal and a source booted anew from the same backup, and goes on.
 void transfer_messages(const TransferPlan& plan, const TransferSource& source, Broker& target,
                        Journal& journal, const TransferOptions& options,
                        const TransferCallbacks& callbacks);

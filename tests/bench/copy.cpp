@@ -3,14 +3,12 @@
 // the node, `tar`, start it.
 //
 // Ends with 1 when ours has less than 0.95 times tar's throughput.
-#include "erlang_port/error.hpp"
 #include "tests/bench/load.hpp"
 #include "tests/bench/statistics.hpp"
+#include "tests/bench/steps.hpp"
 #include "tests/harness/cli.hpp"
 
 #include <CLI/CLI.hpp>
-
-#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -27,30 +25,10 @@ struct Options {
     int rounds = 5;
 };
 
-void checked(const harness::Result& result, const std::string& what) {
-    if (result.exit_code != 0) {
-        throw hot_backup::Error(hot_backup::ErrorCode::failed,
-                                what + " failed: " + result.output + result.error_output);
-    }
-}
-
-// What is left to be written of the step before shall not slow the next one. And a virtual
-// machine's host takes free memory back: the first to need it again pays for that, so let it be
-// none of them.
-void settle(const Broker& broker, std::size_t megabytes) {
-    const auto filler = broker.directory() / "bench.filler";
-    checked(harness::run("dd", {"if=/dev/zero", "of=" + filler.string(), "bs=1M",
-                                "count=" + std::to_string(megabytes + megabytes / 4)}),
-            "dd");
-    std::filesystem::remove(filler);
-    ::sync();
-}
-
-double ours(const Broker& broker, std::size_t megabytes, long& peak_rss_kib) {
+double ours(const Broker& broker, long& peak_rss_kib) {
     const auto repository = broker.directory() / "bench";
-    settle(broker, megabytes);
     const auto result = harness::create_backup(broker, repository);
-    checked(result, "the backup");
+    bench::check(result, "the backup");
     peak_rss_kib = std::max(peak_rss_kib, result.peak_rss_kib);
     std::filesystem::remove_all(repository);
     return result.wall.count();
@@ -62,7 +40,7 @@ double tar(const Broker& broker) {
     const double time = bench::seconds([&] {
         harness::run("tar", {"-cf", archive, "-C", broker.data_directory(), "."}, {},
                      std::chrono::minutes(10));
-        checked(harness::run("sync", {archive}, {}, std::chrono::minutes(10)), "sync");
+        bench::checked("sync", {archive});
     });
     std::filesystem::remove(archive);
     return time;
@@ -84,16 +62,15 @@ int run(const Options& options) {
         std::fflush(stdout);
         bench::fill(broker, "copy." + type, type, third / 20'000, 20'000);
     }
-    const auto megabytes = [&] {
-        const auto counted = harness::run("du", {"-sb", broker.data_directory()});
-        checked(counted, "du");
-        return std::stod(counted.output) / 1e6;
-    }();
+    const double megabytes =
+        std::stod(bench::checked("du", {"-sb", broker.data_directory()}).output) / 1e6;
+    const auto filler = options.megabytes + options.megabytes / 4;
     std::vector<double> our_times, tar_times, stopped_times;
     long peak_rss_kib = 0;
     for (int round = 0; round < options.rounds; ++round) {
-        our_times.push_back(ours(broker, options.megabytes, peak_rss_kib));
-        settle(broker, options.megabytes);
+        bench::settle(broker, filler);
+        our_times.push_back(ours(broker, peak_rss_kib));
+        bench::settle(broker, filler);
         tar_times.push_back(tar(broker));
         stopped_times.push_back(stopped(broker));
         std::printf("round %d: ours %.2f s, tar %.2f s, stop, tar, start %.2f s\n", round + 1,

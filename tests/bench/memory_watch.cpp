@@ -1,6 +1,6 @@
 #include "tests/bench/memory_watch.hpp"
 
-#include "erlang_port/error.hpp"
+#include "tests/bench/steps.hpp"
 #include "tests/harness/cli.hpp"
 
 #include <algorithm>
@@ -63,10 +63,7 @@ void back_up_slowly(const harness::Broker& broker, const std::filesystem::path& 
         backup.signal(SIGCONT);
     }
     const harness::Result& result = backup.wait();
-    if (result.exit_code != 0) {
-        throw hot_backup::Error(hot_backup::ErrorCode::failed,
-                                "the slow backup failed: " + result.output + result.error_output);
-    }
+    check(result, "the slow backup");
 }
 
 }  // namespace bench

@@ -5,9 +5,9 @@
 // Prints medians and ends with 1 when a promise is broken: metadata in at most the time of
 // mnesia:backup/1 and at least ten times faster than the export, less than 256 MiB of memory in the
 // program, and broker memory that does not grow with the tables.
-#include "erlang_port/error.hpp"
 #include "tests/bench/memory_watch.hpp"
 #include "tests/bench/statistics.hpp"
+#include "tests/bench/steps.hpp"
 #include "tests/harness/broker.hpp"
 #include "tests/harness/cli.hpp"
 #include "tests/harness/process.hpp"
@@ -60,10 +60,7 @@ Measured measure_backup(const Broker& broker) {
     const auto begun = time_of("metadata");
     const auto ended = time_of("publishing");
     const auto& result = create.wait(std::chrono::minutes(2));
-    if (result.exit_code != 0) {
-        throw hot_backup::Error(hot_backup::ErrorCode::failed,
-                                "the backup failed: " + result.output + result.error_output);
-    }
+    bench::check(result, "the backup");
     return {result.wall.count(), std::chrono::duration<double>(ended - begun).count(),
             result.peak_rss_kib};
 }

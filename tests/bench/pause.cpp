@@ -4,10 +4,10 @@
 //
 // Ends with 1 when a promise is broken: a median pause of at most 10 ms, a 95th percentile of at
 // most 50 ms, and a pause that does not grow with the number of messages.
-#include "erlang_port/error.hpp"
 #include "sidecar/repository/timestamp.hpp"
 #include "tests/bench/load.hpp"
 #include "tests/bench/statistics.hpp"
+#include "tests/bench/steps.hpp"
 #include "tests/harness/amqp_client.hpp"
 #include "tests/harness/cli.hpp"
 
@@ -43,10 +43,7 @@ struct Pauses {
 nlohmann::json backed_up(const Broker& broker, const std::vector<std::string>& arguments = {}) {
     const auto repository = broker.directory() / "bench";
     const auto result = harness::create_backup(broker, repository, arguments);
-    if (result.exit_code != 0) {
-        throw hot_backup::Error(hot_backup::ErrorCode::failed,
-                                "the backup failed: " + result.output + result.error_output);
-    }
+    bench::check(result, "the backup");
     std::filesystem::remove_all(repository);
     return result.line("summary");
 }

@@ -4,14 +4,12 @@
 // where it is missing b2sum).
 //
 // Ends with 1 when ours is slower.
-#include "erlang_port/error.hpp"
 #include "tests/bench/load.hpp"
 #include "tests/bench/statistics.hpp"
+#include "tests/bench/steps.hpp"
 #include "tests/harness/cli.hpp"
 
 #include <CLI/CLI.hpp>
-
-#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -21,6 +19,7 @@
 
 namespace {
 
+using bench::checked;
 using harness::Broker;
 namespace fs = std::filesystem;
 
@@ -29,24 +28,9 @@ struct Options {
     int rounds = 5;
 };
 
-harness::Result checked(const std::string& program, const std::vector<std::string>& arguments) {
-    auto result = harness::run(program, arguments, {}, std::chrono::minutes(10));
-    if (result.exit_code != 0) {
-        throw hot_backup::Error(hot_backup::ErrorCode::failed,
-                                program + " failed: " + result.output + result.error_output);
-    }
-    return result;
-}
-
-// What is left to be written of the step before shall not slow the next one; and both read from
-// memory, so that it is the writing that is compared. A virtual machine's host takes free memory
-// back, and the first to need it again pays for that: let it be neither of them.
+// Both read from memory, so that it is the writing that is compared.
 void settle(const Broker& broker, const fs::path& repository, std::size_t megabytes) {
-    const fs::path filler = broker.directory() / "bench.filler";
-    checked("dd", {"if=/dev/zero", "of=" + filler.string(), "bs=1M",
-                   "count=" + std::to_string(2 * megabytes + megabytes / 4)});
-    fs::remove(filler);
-    ::sync();
+    bench::settle(broker, 2 * megabytes + megabytes / 4);
     checked("sh", {"-c", "find \"$@\" -type f -exec cat {} + > /dev/null", "sh", repository,
                    broker.data_directory()});
 }
@@ -88,9 +72,7 @@ int run(const Options& options) {
         bench::fill(broker, "restore." + type, type, third / 20'000, 20'000);
     }
     const fs::path repository = broker.directory() / "repository";
-    if (harness::create_backup(broker, repository).exit_code != 0) {
-        throw hot_backup::Error(hot_backup::ErrorCode::failed, "the backup failed");
-    }
+    bench::check(harness::create_backup(broker, repository), "the backup");
     broker.stop();
     const double megabytes =
         std::stod(checked("du", {"-sb", broker.data_directory()}).output) / 1e6;

@@ -64,6 +64,16 @@ harness::CliResult run_both(std::vector<std::string> arguments,
     return json;
 }
 
+// How many backups there are.
+std::size_t listed(const std::filesystem::path& repository) {
+    const auto result = run_both({"list"}, repository);
+    std::size_t backups = 0;
+    for (const auto& line : result.lines) {
+        backups += line.contains("backup") ? 1U : 0U;
+    }
+    return backups;
+}
+
 }  // namespace
 
 TEST_CASE("a whole repository is listed, shown, verified, read and deleted") {
@@ -75,10 +85,13 @@ TEST_CASE("a whole repository is listed, shown, verified, read and deleted") {
 
     const auto list = run_both({"list"}, repository);
     REQUIRE(list.exit_code == 0);
-    REQUIRE(list.lines.size() == 2);
+    REQUIRE(list.lines.size() == 3);
     CHECK(list.lines[0]["backup"] == first);
     CHECK(list.lines[1]["backup"] == second);
     CHECK(list.lines[1]["counts"]["vhosts"] == 2);
+    CHECK(list.lines[2]["message_type"] == "repository");
+    CHECK(list.lines[2]["path"] == repository.string());
+    CHECK(list.lines[2]["free_bytes"] <= list.lines[2]["total_bytes"]);
 
     for (const auto& id : {std::string("latest"), second}) {
         const auto show = run_both({"show", id}, repository);
@@ -101,7 +114,7 @@ TEST_CASE("a whole repository is listed, shown, verified, read and deleted") {
     const auto removed = run_cli({"delete", first, "--repository", repository, "--json"});
     REQUIRE(removed.exit_code == 0);
     CHECK(removed.line("summary")["deleted"] == true);
-    CHECK(run_both({"list"}, repository).lines.size() == 1);
+    CHECK(listed(repository) == 1);
     CHECK(run_both({"verify", "--all"}, repository).exit_code == 0);
 }
 
@@ -219,14 +232,16 @@ TEST_CASE("what is not there is exit code 10") {
         INFO(command);
         CHECK(run_both({command}, files / "nothing").exit_code == 10);
     }
+    CHECK(run_both({"prune", "--keep-last", "1"}, files / "nothing").exit_code == 10);
     const auto repository = files / "repository";
     const auto id = make_backup(repository);
-    for (const std::string command : {"show", "verify", "definitions", "delete"}) {
+    for (const std::string command :
+         {"show", "verify", "definitions", "delete", "protect", "unprotect"}) {
         INFO(command);
         CHECK(run_both({command, "20010101T000000.000Z"}, repository).exit_code == 10);
     }
     CHECK(run_both({"delete", id, "20010101"}, repository).exit_code == 10);
-    CHECK(run_both({"list"}, repository).lines.size() == 1);
+    CHECK(listed(repository) == 1);
     REQUIRE(run_cli({"delete", id, "-r", repository}).exit_code == 0);
     CHECK(run_both({"show", "latest"}, repository).exit_code == 10);
     CHECK(run_both({"list"}, repository).exit_code == 0);
@@ -244,7 +259,7 @@ TEST_CASE("wrong usage is exit code 2") {
     CHECK(run_both({"verify", "latest", "--all"}, repository).exit_code == 2);
     CHECK(run_both({"show", "2"}, repository).exit_code == 2);
     CHECK(run_both({"delete"}, repository).exit_code == 2);
-    CHECK(run_both({"list"}, repository).lines.size() == 2);
+    CHECK(listed(repository) == 2);
 }
 
 TEST_CASE("help names the exit codes") {

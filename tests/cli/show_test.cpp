@@ -1,8 +1,8 @@
 // What `show` and `list` say of a backup with messages. The backups are made by hand: what a real
 // node says of its queues is tested in tests/integration.
-#include "sidecar/engine/stored_statistics.hpp"
 #include "sidecar/definitions/snapshot_reader.hpp"
 #include "sidecar/engine/stored_snapshot.hpp"
+#include "sidecar/engine/stored_statistics.hpp"
 #include "sidecar/repository/backup_writer.hpp"
 #include "tests/definitions/snapshot_builder.hpp"
 #include "tests/harness/cli.hpp"
@@ -10,6 +10,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <sstream>
 
 using namespace hot_backup;
@@ -155,6 +156,14 @@ TEST_CASE("the node's files are counted, and listed on demand") {
     REQUIRE(list.size() == 7);
     CHECK(list[1]["target"] == "/elsewhere\x1b");
     CHECK_FALSE(list[0].contains("target"));
+
+    CHECK_FALSE(list[1].contains("checksums"));
+    const auto rdq = std::find_if(list.begin(), list.end(), [](const nlohmann::json& file) {
+        return file["file"] == "data/queue/1.rdq";
+    });
+    REQUIRE(rdq != list.end());
+    REQUIRE((*rdq)["checksums"].size() == 2);  // one of each extent
+    CHECK((*rdq)["checksums"][0].get<std::string>().size() == 32);
 }
 
 TEST_CASE("of many queues the largest are printed, and all of them on demand") {
@@ -206,12 +215,15 @@ TEST_CASE("names cannot reach the terminal with control characters or break JSON
     CHECK(queue["ready"] == 7);
 }
 
-TEST_CASE("list shows the pause within 80 columns") {
+TEST_CASE("list shows the pause and the queues, and what nobody knows as such") {
     const harness::TempDir files;
     const auto id = make_backup(files / "r", two_vhosts());
     const auto list = run_cli({"list", "-r", files / "r"});
-    CHECK_THAT(list.output, Contains("ID                    SIZE      PAUSE      QUEUES  NODE\n"));
-    CHECK_THAT(list.output, Contains(id) && Contains("6.1 ms     0       rabbit@here\n"));
+    CHECK_THAT(list.output,
+               Contains("ID                    AGE     SIZE      PAUSE      QUEUES  MESSAGES   "
+                        "VERIFIED                PROTECTED  NODE\n"));
+    CHECK_THAT(list.output, Contains(id) && Contains("6.1 ms     0       -          never") &&
+                                Contains("-          rabbit@here\n"));
     CHECK(run_cli({"list", "-r", files / "r", "--json"}).line("summary")["cut"]["hold_us"] == 5200);
 }
 

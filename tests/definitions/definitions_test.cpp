@@ -82,6 +82,38 @@ TEST_CASE("an empty snapshot gives every category, in the order in which they ar
           R"("policies":[],"queues":[],"exchanges":[],"bindings":[]})");
 }
 
+TEST_CASE("the document has a definition a line") {
+    const auto written =
+        write({in_table("rabbit_vhost", vhost("a")), in_table("rabbit_vhost", vhost("b")),
+               durable_queue(queue("a", "q"))});
+    CHECK_THAT(written.text, Catch::Contains("\"vhosts\":[\n{\"name\":\"a\"") &&
+                                 Catch::Contains("},\n{\"name\":\"b\"") &&
+                                 Catch::Contains("}\n],\"permissions\":[],") &&
+                                 Catch::EndsWith("}\n],\"exchanges\":[],\"bindings\":[]}"));
+}
+
+TEST_CASE("an output that refuses bytes is an error") {
+    MemorySource source(chunk({}));
+    Snapshot snapshot(source, SnapshotIndex::scan(source));
+    std::ostringstream out;
+    out.setstate(std::ios::badbit);
+    CHECK_THROWS_WITH(write_definitions(snapshot, {.rabbitmq_version = "3.10.8"}, out),
+                      Catch::Contains("does not take"));
+}
+
+TEST_CASE("definitions are handed out one by one, without those that are left out") {
+    MemorySource source(chunk({in_table("rabbit_vhost", vhost("v")), durable_queue(queue("v", "q")),
+                               durable_exchange(exchange("v", "amq.topic"))}));
+    Snapshot snapshot(source, SnapshotIndex::scan(source));
+    std::vector<std::string> found;
+    for_each_definition(snapshot, {.rabbitmq_version = "3.10.8"},
+                        [&](std::string_view section, std::string_view definition) {
+                            const std::string name = json::parse(definition).at("name");
+                            found.push_back(std::string(section) + " " + name);
+                        });
+    CHECK(found == std::vector<std::string>{"vhosts v", "queues q"});
+}
+
 TEST_CASE("users with hash, algorithm, tags and limits") {
     const auto limited = with(user("b", {atom("administrator"), atom("é")}), 5,
                               map({{"max-connections", integer(3)}}));

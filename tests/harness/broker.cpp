@@ -222,9 +222,11 @@ pid_t Broker::pid() const {
 }
 
 std::vector<pid_t> Broker::port_programs() const {
+    // The plugin runs the same executable for other things, too: it lists what is in the repository.
+    const std::string command = cli_path().string() + '\0' + "port" + '\0';
     std::vector<pid_t> programs = descendants(pid());
-    std::erase_if(programs, [](pid_t program) {
-        return !cli_path().filename().string().starts_with(program_name(program));
+    std::erase_if(programs, [&](pid_t program) {
+        return read_file("/proc/" + std::to_string(program) + "/cmdline") != command;
     });
     return programs;
 }
@@ -263,12 +265,19 @@ erlang::Term Broker::eval(const std::string& expressions, std::chrono::milliseco
     return good(connection.call("erl_eval", "exprs", {parsed, erlang::list({})}, timeout));
 }
 
+Result Broker::tool(const std::string& name, const std::vector<std::string>& arguments,
+                    Environment environment, std::chrono::milliseconds timeout) const {
+    std::vector<std::string> all{"--node", node_};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    environment.merge(node_environment());
+    return run(rabbitmq_home() / "sbin" / name, all, {environment, files_.path(), {}}, timeout);
+}
+
 std::string Broker::command(const std::string& name, const std::vector<std::string>& arguments,
                             std::chrono::milliseconds timeout) const {
-    std::vector<std::string> all{"--quiet", "--node", node_};
+    std::vector<std::string> all{"--quiet"};
     all.insert(all.end(), arguments.begin(), arguments.end());
-    const Result result =
-        run(rabbitmq_home() / "sbin" / name, all, {node_environment(), files_.path(), {}}, timeout);
+    const Result result = tool(name, all, {}, timeout);
     if (result.exit_code != 0) {
         throw Error(ErrorCode::failed, name + " " + arguments.front() +
                                            " failed: " + result.output + result.error_output);

@@ -82,6 +82,10 @@ public:
     std::string rabbitmqctl(const std::vector<std::string>& arguments,
                             std::chrono::milliseconds timeout = std::chrono::minutes(2)) const;
     std::string rabbitmq_plugins(const std::vector<std::string>& arguments) const;
+    // The same, for who wants to see how it fails, with further variables in its environment.
+    Result tool(const std::string& name, const std::vector<std::string>& arguments,
+                Environment environment = {},
+                std::chrono::milliseconds timeout = std::chrono::minutes(2)) const;
 
     // What a client on this machine needs around it to find the node: its epmd and a HOME with the
     // cookie.

@@ -48,7 +48,8 @@ CliResult create_backup(const Broker& broker, const std::filesystem::path& repos
                         const std::vector<std::string>& arguments) {
     std::vector<std::string> all = create_arguments(broker, repository);
     all.insert(all.end(), arguments.begin(), arguments.end());
-    return run_cli(all, {broker.client_environment(), {}, {}});
+    // It works at the lowest priorities, and the machine may have much else to do.
+    return run_cli(all, {broker.client_environment(), {}, {}}, std::chrono::minutes(10));
 }
 
 }  // namespace harness

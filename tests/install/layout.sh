@@ -12,11 +12,17 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 is_file() { [ -f "$root/usr/$1" ] || fail "$1 is not installed"; }
 
 is_file lib/rabbitmq-hot-backup/rabbitmq-hot-backup
-is_file lib/rabbitmq-hot-backup/librabbitmq_hot_backup_clock.so
+is_file lib/rabbitmq-hot-backup/librabbitmq_hot_backup_sandbox.so
 is_file "lib/rabbitmq/plugins/rabbitmq_hot_backup-$version/ebin/rabbitmq_hot_backup.app"
 is_file "lib/rabbitmq/plugins/rabbitmq_hot_backup-$version/ebin/rabbit_hot_backup_session.beam"
+is_file "lib/rabbitmq/plugins/rabbitmq_hot_backup-$version/ebin/rabbit_hot_backup_mgmt.beam"
+is_file "lib/rabbitmq/plugins/rabbitmq_hot_backup-$version/ebin/Elixir.RabbitMQ.CLI.Ctl.Commands.HotBackupCommand.beam"
+is_file "lib/rabbitmq/plugins/rabbitmq_hot_backup-$version/priv/www/js/hot-backup.js"
+is_file "lib/rabbitmq/plugins/rabbitmq_hot_backup-$version/priv/www/css/hot-backup.css"
 is_file share/man/man1/rabbitmq-hot-backup.1
 is_file share/doc/rabbitmq-hot-backup/examples/advanced.config
+is_file share/doc/rabbitmq-hot-backup/examples/hot-backup.conf
+is_file "lib/rabbitmq/plugins/rabbitmq_hot_backup-$version/priv/schema/rabbitmq_hot_backup.schema"
 
 [ "$("$root/usr/bin/rabbitmq-hot-backup" --version)" = "$version" ] || fail "the link does not run"
 

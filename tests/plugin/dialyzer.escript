@@ -1,15 +1,15 @@
 #!/usr/bin/env escript
-%% What dialyzer finds: dialyzer.escript PLT EBIN
+%% What dialyzer finds: dialyzer.escript PLT EBIN...
 -mode(compile).
 
-main([Plt, Ebin]) ->
+main([Plt | Ebins]) ->
     case filelib:is_regular(Plt) of
         true -> ok;
         false -> build(Plt)
     end,
     Warnings = dialyzer:run([{analysis_type, succ_typings},
                              {init_plt, Plt},
-                             {files_rec, [Ebin]},
+                             {files_rec, Ebins},
                              {warnings, [unmatched_returns | no_unknown()]}]),
     [io:put_chars(dialyzer:format_warning(Warning, [{filename_opt, fullpath}]))
      || Warning <- Warnings],

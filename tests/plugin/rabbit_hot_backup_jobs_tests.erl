@@ -17,6 +17,7 @@ jobs_test_() ->
       fun a_job_that_is_begun_in_time_goes_on/0,
       fun a_job_that_could_not_begin_can_be_ended/0,
       fun others_cannot_touch_a_job/0,
+      fun subscribers_are_told/0,
       fun history_is_bounded/0]}.
 
 a_job_from_begin_to_end() ->
@@ -71,6 +72,16 @@ a_job_is_found_while_it_runs_and_later() ->
     ok = rabbit_hot_backup_jobs:end_job(self(), Id, cancelled, #{}),
     ?assertMatch({ok, #{id := Id, state := cancelled}}, rabbit_hot_backup_jobs:find(Id)),
     ?assertEqual(error, rabbit_hot_backup_jobs:find(Id + 1)).
+
+subscribers_are_told() ->
+    [ok = rabbit_hot_backup_jobs:subscribe() || _ <- [once, twice]],
+    {ok, Id} = rabbit_hot_backup_jobs:begin_job(self(), backup()),
+    ?assertMatch({ok, #{id := Id}}, rabbit_hot_backup_jobs:running_in(backup)),
+    ?assertEqual(none, rabbit_hot_backup_jobs:running_in(check)),
+    ok = rabbit_hot_backup_jobs:end_job(self(), Id, done, #{backup => <<"B">>, bytes => 3}),
+    receive {job_began, #{id := Id, state := running}} -> ok end,
+    receive {job_ended, #{id := Id, state := done, backup := <<"B">>}} -> ok end,
+    receive Message -> error({twice, Message}) after 0 -> ok end.
 
 a_job_ends_with_its_session() ->
     Session = session(),

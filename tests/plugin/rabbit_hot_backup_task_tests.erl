@@ -69,7 +69,7 @@ an_end_without_a_word_is_an_error(Directory) ->
     ?assertMatch({match, _}, re:run(Message, "ended with exit code 7$")).
 
 what_is_no_json_is_an_error(Directory) ->
-    use(Directory, "echo 'Segmentation fault'; sleep 100"),
+    use(Directory, "echo 'Segmentation fault'; exec sleep 100"),
     ?assertMatch({error, #{code := mismatch}}, rabbit_hot_backup_program:run(["list"], 10000)).
 
 endless_output_ends_the_program(Directory) ->

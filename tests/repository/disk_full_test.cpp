@@ -1,5 +1,6 @@
 // A disk that is really full: a small tmpfs in a mount namespace of its own, at every size from too
 // small for anything to large enough.
+#include "sidecar/repository/marks.hpp"
 #include "tests/harness/temp_dir.hpp"
 #include "tests/repository/child.hpp"
 #include "tests/repository/sample.hpp"
@@ -122,6 +123,35 @@ TEST_CASE("on a full disk a backup can be deleted, and then another one fits") {
         }
         write_large(repository, 100'000);
         return verify_backup(repository, repository.resolve("latest")).whole() ? 0 : 3;
+    });
+    CHECK(result == 0);
+}
+
+TEST_CASE(
+    "on a full disk a mark fails in one clear error, the old one stays, and a deletion works") {
+    const harness::TempDir place;
+    if (!may_mount(place.path())) {
+        return;
+    }
+    const int result = on_small_disk(place.path(), 512, [&] {
+        FileSystem& disk = posix_file_system();
+        const Repository repository = Repository::open_or_create(disk, place / "r");
+        write_large(repository, 200'000);
+        const std::string id = repository.resolve("latest");
+        protect(repository, id, {sample_time(), "old"});
+        fill(place / "other");
+        const Error error = error_of([&] { protect(repository, id, {sample_time(), "new"}); });
+        if (!has(error.what(), "No space left on device") || !has(error.hint(), "Free space")) {
+            return 2;
+        }
+        if (read_marks(repository, id).protection->reason != "old" ||
+            disk.list(repository.marks()).size() != 1) {
+            return 3;
+        }
+        unprotect(repository, id);
+        const Lock lock(disk, repository.directory(), "delete");
+        repository.remove(lock, id);
+        return repository.list().empty() && disk.list(repository.marks()).empty() ? 0 : 4;
     });
     CHECK(result == 0);
 }

@@ -111,6 +111,11 @@ void FaultyFileSystem::remove(const Path& path) {
     below_.remove(path);
 }
 
+void FaultyFileSystem::inherit_owner(const Path& path) {
+    pass(Call::inherit_owner, path);
+    below_.inherit_owner(path);
+}
+
 void FaultyFileSystem::sync_directory(const Path& directory) {
     pass(Call::sync_directory, directory);
     below_.sync_directory(directory);

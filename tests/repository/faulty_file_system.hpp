@@ -21,6 +21,7 @@ enum class Call {
     make_directory,
     rename,
     remove,
+    inherit_owner,
     sync_directory,
     append,
     read,
@@ -53,6 +54,7 @@ public:
     void make_directory(const Path& path) override;
     void rename(const Path& from, const Path& to) override;
     void remove(const Path& path) override;
+    void inherit_owner(const Path& path) override;
     void sync_directory(const Path& directory) override;
     void sync_parent(const Path& path) override;
 

@@ -222,3 +222,15 @@ TEST_CASE("every error of the system has a hint") {
     CHECK(has(SystemError(ELOOP, "create", "/r/x").hint(), "symbolic link /r/x"));
     CHECK(has(SystemError(EFBIG, "write to", "/r/x").hint(), "ulimit -f"));
 }
+
+TEST_CASE("a path lies within a directory by whole names") {
+    for (const char* path : {"/a/b", "/a/b/", "/a/b/c", "/a/b/c/d"}) {
+        CHECK(is_within(path, "/a/b"));
+    }
+    for (const char* path : {"/a", "/a/bc", "/a/c/b", "a/b", ""}) {
+        CHECK_FALSE(is_within(path, "/a/b"));
+    }
+    CHECK(is_within("/a", "/"));
+    CHECK(is_within("/", "/"));
+    CHECK_FALSE(is_within("a", "/"));
+}

@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* id = "20261122T073241.512Z";
 
-std::string seal(const std::string& text) {
+std::string seal_of(const std::string& text) {
     return "{\"xxh3_128\":\"" + checksum(text).hex() + "\"}\n";
 }
 
@@ -65,7 +65,7 @@ std::string expected_manifest() {
         checksum("abc").hex() +
         R"("},{"pack":"20261122T073241.512Z.0001","offset":131,"size":2,"xxh3_128":")" +
         checksum("de").hex() + "\"}]}\n";
-    return text + seal(text);
+    return text + seal_of(text);
 }
 
 std::string expected_pack(const std::string& number, const std::string& content) {
@@ -90,7 +90,7 @@ TEST_CASE("a repository is written to the byte") {
     const Path second = "/r/packs/20261122T073241.512Z.0002.pack";
 
     CHECK(disk.files() == std::vector<Path>{manifest, first, second, "/r/repository.json"});
-    CHECK(disk.content("/r/repository.json") == description + seal(description));
+    CHECK(disk.content("/r/repository.json") == description + seal_of(description));
     CHECK(disk.content(manifest) == expected_manifest());
     CHECK(disk.content(first) == expected_pack("0001", "abcde"));
     CHECK(disk.content(second) == expected_pack("0002", "xy"));
@@ -106,11 +106,13 @@ TEST_CASE("the files of a node and how they were cut are written to the byte") {
     writer.add_entry({"data/d/file", "data", 1, origin, {writer.store("x")}, {}});
     writer.add_entry({"data/link", "symlink", 0, origin, {}, "d/file"});
     Summary summary = sample_summary();
+    summary.messages = MessageTotals{2, 1200, 34, 56'700'000};
     summary.cut = CutSummary{900, 5200, 6100, 1, 3, 12, 4096, 70000};
     writer.publish(summary);
 
     const std::string& manifest = disk.content(repository.manifest_path(id));
-    CHECK(has(manifest, R"("policies":6},"cut":{"acquisition_us":900,"hold_us":5200,)"
+    CHECK(has(manifest, R"("policies":6},"messages":{"queues":2,"ready":1200,"unacknowledged":34,)"
+                        R"("bytes":56700000},"cut":{"acquisition_us":900,"hold_us":5200,)"
                         R"("pause_us":6100,"attempts":1,"passes":3,"files":12,)"
                         R"("memory_bytes":4096,"tail_bytes":70000},"files":3,)"));
     const std::string node =
@@ -133,6 +135,7 @@ TEST_CASE("the files of a node and how they were cut are written to the byte") {
                   node +
                   R"("extents":[]})"
                   "\n"));
+    CHECK(repository.read_manifest(id).summary().messages == summary.messages);
     CHECK(repository.read_manifest(id).summary().cut == summary.cut);
 }
 

@@ -209,6 +209,21 @@ TEST_CASE("how the files were cut is whole, or not there") {
     check_damaged("\"cut\"", [](Lines& l) { l.of_summary("cut") = 1; });
 }
 
+TEST_CASE("how many messages there were is whole, or not there") {
+    const OrderedJson messages = {
+        {"queues", 2}, {"ready", 1200}, {"unacknowledged", 34}, {"bytes", 56700000}};
+    Lines good;
+    good.of_summary("messages") = messages;
+    CHECK(read(good).size() == 2);
+    for (const auto& [key, value] : messages.items()) {
+        check_damaged('"' + key + '"', [&](Lines& l) {
+            l.of_summary("messages") = messages;
+            l.of_summary("messages").erase(key);
+        });
+    }
+    check_damaged("\"messages\"", [](Lines& l) { l.of_summary("messages") = 1; });
+}
+
 TEST_CASE("what a file was on the node is whole, or not there") {
     for (const OrderedJson& mode : std::vector<OrderedJson>{"0800", "-1", "", "10000", 384}) {
         check_damaged("\"mode\"", [&](Lines& l) { l.files[0]["mode"] = mode; });

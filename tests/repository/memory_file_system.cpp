@@ -154,6 +154,8 @@ void MemoryFileSystem::remove(const Path& path) {
     directory(path.parent_path(), "remove").entries.erase(path.filename().string());
 }
 
+void MemoryFileSystem::inherit_owner(const Path&) {}
+
 void MemoryFileSystem::sync_directory(const Path& path) {
     Node& node = directory(path, "sync");
     node.durable_entries = node.entries;

@@ -31,6 +31,8 @@ public:
     void make_directory(const Path& path) override;
     void rename(const Path& from, const Path& to) override;
     void remove(const Path& path) override;
+    // It knows no users.
+    void inherit_owner(const Path& path) override;
     void sync_directory(const Path& directory) override;
     void sync_parent(const Path& path) override;
 

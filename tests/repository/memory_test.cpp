@@ -1,5 +1,6 @@
 // Memory does not grow with what is stored. Resident memory is measured, so this is a test of its
 // own, and says nothing under AddressSanitizer, which keeps freed memory.
+#include "sidecar/repository/archive.hpp"
 #include "tests/harness/temp_dir.hpp"
 #include "tests/repository/sample.hpp"
 
@@ -40,7 +41,7 @@ std::uint64_t peak_memory() {
 
 }  // namespace
 
-TEST_CASE("writing, verifying and reading 512 MiB takes a few MiB of memory") {
+TEST_CASE("writing, verifying, reading and archiving 512 MiB takes a few MiB of memory") {
     const harness::TempDir place;
     const Repository repository = Repository::open_or_create(posix_file_system(), place / "r");
     const std::uint64_t total = (measurable ? 512 : 32) * mebibyte;
@@ -72,6 +73,11 @@ TEST_CASE("writing, verifying and reading 512 MiB takes a few MiB of memory") {
         read += bytes->size();
     }
     CHECK(read == size);
+
+    const Archive archive(repository, writer.id());
+    std::uint64_t archived = 0;
+    archive.write([&](std::string_view bytes) { archived += bytes.size(); });
+    CHECK(archived == archive.bytes());
     if (measurable) {
         CHECK(peak_memory() - before < 24 * mebibyte);
     }

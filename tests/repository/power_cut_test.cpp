@@ -1,5 +1,6 @@
 // Cuts the power before every call to the file system: a backup that was published is still there
 // and whole, one that was not is not listed or is whole, and the next run works.
+#include "sidecar/repository/marks.hpp"
 #include "tests/repository/faulty_file_system.hpp"
 #include "tests/repository/memory_file_system.hpp"
 #include "tests/repository/sample.hpp"
@@ -122,6 +123,79 @@ TEST_CASE("the power goes during a deletion") {
             REQUIRE((!done || !lists(repository, first)));
             require_whole(repository);
             write_sample(repository, third_time);
+            require_whole(repository);
+        });
+}
+
+TEST_CASE("the power goes while a mark is written") {
+    const std::string id = "20261122T073241.512Z";
+    const bool first_one = GENERATE(true, false);
+    const Protection before{first_time, "before"};
+    const Protection after{second_time, "after"};
+    cut_at_every_call(
+        [&](MemoryFileSystem& disk) {
+            const Repository repository = Repository::open_or_create(disk, "/r");
+            write_sample(repository, first_time);
+            if (!first_one) {
+                protect(repository, id, before);
+            }
+        },
+        [&](FileSystem& disk) { protect(Repository::open(disk, "/r"), id, after); },
+        [&](MemoryFileSystem& disk, bool done) {
+            const Repository repository = Repository::open(disk, "/r");
+            const auto protection = read_marks(repository, id).protection;
+            const bool unchanged = first_one ? !protection : protection == before;
+            REQUIRE((protection == after || (unchanged && !done)));
+            require_whole(repository);
+            write_sample(repository, third_time);
+            require_whole(repository);
+        });
+}
+
+TEST_CASE("the power goes while a protection is taken away") {
+    const std::string id = "20261122T073241.512Z";
+    cut_at_every_call(
+        [&](MemoryFileSystem& disk) {
+            const Repository repository = Repository::open_or_create(disk, "/r");
+            write_sample(repository, first_time);
+            protect(repository, id, {first_time, "before"});
+        },
+        [&](FileSystem& disk) { unprotect(Repository::open(disk, "/r"), id); },
+        [&](MemoryFileSystem& disk, bool done) {
+            const Repository repository = Repository::open(disk, "/r");
+            const auto protection = read_marks(repository, id).protection;
+            REQUIRE((!protection || (!done && protection->reason == "before")));
+        });
+}
+
+TEST_CASE("the power goes while several backups are pruned") {
+    const std::string first = "20261122T073241.512Z";
+    const std::string second = "20261122T083241.512Z";
+    const std::string third = "20261122T093241.512Z";
+    cut_at_every_call(
+        [&](MemoryFileSystem& disk) {
+            const Repository repository = Repository::open_or_create(disk, "/r");
+            for (const Timestamp time : {first_time, second_time, third_time}) {
+                write_sample(repository, time);
+            }
+            record_check(repository, first, CheckKind::verified, {first_time, 0, 1, 2, "x", ""});
+            protect(repository, third, {first_time, "stays"});
+        },
+        [&](FileSystem& disk) {
+            const Repository repository = Repository::open(disk, "/r");
+            const Lock lock(disk, "/r", "prune");
+            repository.withdraw(lock, first);
+            repository.withdraw(lock, second);
+            repository.withdraw(lock, third);
+            repository.sweep(lock);
+        },
+        [&](MemoryFileSystem& disk, bool done) {
+            const Repository repository = Repository::open(disk, "/r");
+            REQUIRE(lists(repository, third));
+            REQUIRE(read_marks(repository, third).protection->reason == "stays");
+            REQUIRE((!done || repository.list().size() == 1));
+            require_whole(repository);
+            write_sample(repository, third_time + std::chrono::hours{1});
             require_whole(repository);
         });
 }

@@ -347,7 +347,6 @@ TEST_CASE("flipped bits end a restore, and a salvaged node serves the rest") {
                 size = entry->size;
             }
         }
-        REQUIRE(!found.empty());
         return found;
     };
     // The kind of file, and the queues that may lack messages without it.
@@ -356,13 +355,20 @@ TEST_CASE("flipped bits end a restore, and a salvaged node serves the rest") {
         {".qi", {"classic v2"}},
         {".qs", {"classic v2"}},
         {"journal.jif", {"classic"}},
+        {".idx", {"classic"}},
         {".wal", {"quorum"}},
         {"config", {"quorum"}},
         {".segment", {"stream"}},
         {".index", {"stream"}},
     };
+    // An index is in its journal until the queue has nothing to do, then in its segments.
+    REQUIRE((!file_with("journal.jif").empty() || !file_with(".idx").empty()));
     for (const auto& [ending, affected] : damages) {
         const std::string file = file_with(ending);
+        if (file.empty() && affected == std::vector<std::string>{"classic"}) {
+            continue;
+        }
+        REQUIRE(!file.empty());
         INFO(file);
         damage(backup, file);
         const fs::path base = scratch.path() / ending;

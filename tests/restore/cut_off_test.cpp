@@ -18,13 +18,12 @@ using harness::read_file;
 using harness::write_file;
 using repository_test::error_of;
 using repository_test::has;
+using restore_test::Names;
 using restore_test::NodeBackup;
+using restore_test::only_the_node;
 namespace fs = std::filesystem;
-using Names = std::vector<std::string>;
 
 namespace {
-
-const Names only_the_node{"rabbit@here", "rabbit@here-configuration", "rabbit@here-feature_flags"};
 
 Path staging(const NodeBackup& backup) {
     return backup.target().string() + ".restoring~";

@@ -20,32 +20,38 @@ std::string origin_of(const std::string& path) {
 
 NodeBackup::NodeBackup()
     : summary(repository_test::sample_summary()),
-      repository_(Repository::open_or_create(posix_file_system(), files_ / "repository")) {
+      repository_(Repository::open_or_create(posix_file_system(), files_ / "repository")),
+      time_(now()) {
     fs::create_directory(parent());
     summary.data_dir = original;
     root("data", original);
 }
 
 NodeBackup& NodeBackup::root(const std::string& name, const std::string& origin) {
-    planned_.push_back({{name, "directory", 0, Origin{origin, 0750, now()}, {}, {}}, {}});
+    planned_.push_back({{name, "directory", 0, Origin{origin, 0750, time_}, {}, {}}, {}});
     return *this;
 }
 
 NodeBackup& NodeBackup::directory(const std::string& path, unsigned mode) {
-    planned_.push_back({{path, "directory", 0, Origin{origin_of(path), mode, now()}, {}, {}}, {}});
+    planned_.push_back({{path, "directory", 0, Origin{origin_of(path), mode, time_}, {}, {}}, {}});
     return *this;
 }
 
 NodeBackup& NodeBackup::file(const std::string& path, const std::string& content, unsigned mode) {
     const std::string origin =
         path == "feature_flags" ? original + "-feature_flags" : origin_of(path);
-    planned_.push_back({{path, "data", 0, Origin{origin, mode, now()}, {}, {}}, content});
+    planned_.push_back({{path, "data", 0, Origin{origin, mode, time_}, {}, {}}, content});
     return *this;
 }
 
 NodeBackup& NodeBackup::link(const std::string& path, const std::string& target) {
     planned_.push_back(
-        {{path, "symlink", 0, Origin{origin_of(path), 0777, now()}, {}, target}, {}});
+        {{path, "symlink", 0, Origin{origin_of(path), 0777, time_}, {}, target}, {}});
+    return *this;
+}
+
+NodeBackup& NodeBackup::at(Timestamp time) {
+    time_ = time;
     return *this;
 }
 
@@ -53,7 +59,7 @@ NodeBackup& NodeBackup::configuration(const std::string& path, const std::string
     planned_.push_back({{"configuration/" + path,
                          "configuration",
                          0,
-                         Origin{"/etc/rabbitmq/" + path, 0644, now()},
+                         Origin{"/etc/rabbitmq/" + path, 0644, time_},
                          {},
                          {}},
                         content});

@@ -12,6 +12,11 @@ namespace restore_test {
 
 inline const std::string original = "/var/lib/rabbitmq/mnesia/rabbit@here";
 
+using Names = std::vector<std::string>;
+// What lies around the target when the node is restored.
+inline const Names only_the_node{"rabbit@here", "rabbit@here-configuration",
+                                 "rabbit@here-feature_flags"};
+
 // A directory of the test's own with a repository in it, and a place for restored nodes.
 class NodeBackup {
 public:
@@ -23,6 +28,8 @@ public:
     NodeBackup& root(const std::string& name, const std::string& origin);
     NodeBackup& file(const std::string& path, const std::string& content, unsigned mode = 0640);
     NodeBackup& link(const std::string& path, const std::string& target);
+    // When what is added from now on was last written to.
+    NodeBackup& at(hot_backup::Timestamp time);
     NodeBackup& configuration(const std::string& path, const std::string& content);
     // Of the node.
     hot_backup::Summary summary;
@@ -39,7 +46,7 @@ public:
     hot_backup::Path target() const { return files_ / "nodes/rabbit@here"; }
     hot_backup::Path parent() const { return files_ / "nodes"; }
     // All names below the parent of the target.
-    std::vector<std::string> around() const;
+    Names around() const;
 
     hot_backup::RestoredNode restore(const std::string& backup,
                                      hot_backup::RestoreOptions options = {},
@@ -54,6 +61,7 @@ private:
     harness::TempDir files_;
     hot_backup::Repository repository_;
     std::vector<Planned> planned_;
+    hot_backup::Timestamp time_;
 };
 
 // Those that a node has: message stores, Raft logs, streams, Mnesia, feature flags, configuration.

@@ -72,6 +72,33 @@ TEST_CASE("the longest place counts") {
     CHECK(moves.moved(original + "/stream/x") == "/restored/here/stream/x");
 }
 
+TEST_CASE("a symbolic link leads to what was restored, or nowhere") {
+    const Path directory = "/restored/here";
+    const Path server = directory / "quorum/rabbit@here/UID";
+    const auto moved = [&](const std::string& target, const Path& link) {
+        return relocation().moved_link(target, link, directory).value_or("out");
+    };
+    CHECK(moved(original + "/quorum/x", server / "1.segment") == "/restored/here/quorum/x");
+    CHECK(moved(original, directory / "link") == "/restored/here");
+    CHECK(moved("2.segment", server / "1.segment") == "2.segment");
+    CHECK(moved("../OTHER/./2.segment", server / "1.segment") == "../OTHER/./2.segment");
+    CHECK(moved("../../..", server / "1.segment") == "../../..");
+    // The path of the node in another spelling.
+    CHECK(moved("/way/node/quorum/rabbit@here/UID/2.segment", server / "1.segment") ==
+          (server / "2.segment").string());
+
+    CHECK(moved("../../../..", server / "1.segment") == "out");
+    CHECK(moved("..", directory / "link") == "out");
+    CHECK(moved("other/..", directory / "link") == "out");  // it may be a link itself
+    CHECK(moved("/ssd/msg_stores", directory / "msg_stores") == "out");
+    CHECK(moved("/", directory / "link") == "out");
+    CHECK(moved(original + "s", directory / "link") == "out");
+    CHECK(moved(original + "/../rabbit@there", directory / "link") == "out");
+    CHECK(moved(original + "/quorum/../../rabbit@there", server / "1.segment") == "out");
+    CHECK(moved("/way/node/quorum/rabbit@here/OTHER/2.segment", server / "1.segment") == "out");
+    CHECK(moved("/way/../quorum/rabbit@here/UID/..", server / "1.segment") == "out");
+}
+
 TEST_CASE("a Ra configuration keeps everything but its paths") {
     const std::string text =
         "#{id => {'it\\'s \"quoted\"',rabbit@here},\n  system_config =>\n"

@@ -18,14 +18,13 @@ using harness::read_file;
 using harness::write_file;
 using repository_test::error_of;
 using repository_test::has;
+using restore_test::Names;
 using restore_test::NodeBackup;
+using restore_test::only_the_node;
 using restore_test::original;
 namespace fs = std::filesystem;
-using Names = std::vector<std::string>;
 
 namespace {
-
-const Names only_the_node{"rabbit@here", "rabbit@here-configuration", "rabbit@here-feature_flags"};
 
 std::string without_time(std::string name) {
     const auto at = name.find(".before-restore-");
@@ -95,6 +94,36 @@ TEST_CASE("files, directories and links are restored with their modes") {
     CHECK(mode_of(*node.feature_flags) == 0644);
     CHECK(mode_of(*node.configuration / "rabbitmq.conf") == 0644);
     fs::permissions(target / "directory", fs::perms::owner_all);
+}
+
+TEST_CASE("a link out of the restored directory is refused, or left out and named") {
+    for (const std::string target : {"/ssd/msg_stores", "../other", "directory/../../other"}) {
+        NodeBackup backup;
+        backup.directory("data/directory").link("data/directory/link", "../file");
+        backup.link("data/msg_stores", target).file("data/file", "x");
+        const std::string id = backup.write();
+        CHECK(has(error_of([&] { backup.restore(id); }).what(),
+                  "msg_stores: it is a symbolic link out of the restored directory, to " + target));
+        CHECK(backup.around().empty());
+        const auto node = backup.restore(id, {.salvage = true});
+        REQUIRE(node.lost.size() == 1);
+        CHECK(node.lost[0].path == "data/msg_stores");
+        CHECK_FALSE(fs::is_symlink(backup.target() / "msg_stores"));
+        CHECK(read_file(backup.target() / "directory/link") == "x");
+    }
+}
+
+TEST_CASE("nothing is written through a link") {
+    NodeBackup backup;
+    const harness::TempDir elsewhere;
+    // RabbitMQ makes no such thing, and neither does a capture: a link that has files in it.
+    backup.link("data/way", elsewhere.path()).file("data/way/file", "x");
+    const std::string id = backup.write();
+    for (const bool salvage : {false, true}) {
+        CHECK_THROWS_AS(backup.restore(id, {.salvage = salvage}), Error);
+        CHECK(fs::is_empty(elsewhere.path()));
+        CHECK(backup.around().empty());
+    }
 }
 
 TEST_CASE("large files are written by several threads and are whole") {

@@ -64,7 +64,7 @@ TEST_CASE("another number of messages is a finding where the node had not writte
     expected.vhosts = {
         {"/", {stored("c", "classic", counted(5, 2)), stored("q", "quorum", counted(3, 1))}}};
     const std::vector queues{served("c", "classic", 7), served("q", "quorum", 3)};
-    expected.last_writes = {instant - 10s, instant - 11s};
+    expected.last_writes = {{{{"/", "c"}, instant - 10s}}, instant - 11s};
     const auto quiet = compare(expected, queues);
     REQUIRE(quiet.differences.size() == 1);
     CHECK(to_text(quiet.differences[0]) ==
@@ -76,8 +76,13 @@ TEST_CASE("another number of messages is a finding where the node had not writte
     const auto busy = compare(expected, queues);
     REQUIRE(busy.differences.size() == 1);
     CHECK_FALSE(busy.differences[0].excuse.empty());
-    expected.last_writes = {instant - 1s, std::nullopt};
+    // Nor does it excuse one classic queue that another one was busy.
+    expected.last_writes = {{{{"/", "c"}, instant - 1s}, {{"/", "other"}, instant - 1s}}, {}};
     CHECK(compare(expected, queues).differences[0].excuse.empty());
+    const std::vector lost{served("c", "classic", 6)};
+    CHECK_FALSE(compare(expected, lost).differences[0].excuse.empty());
+    expected.last_writes.classic[{"/", "c"}] = instant - 10s;
+    CHECK(compare(expected, lost).differences[0].excuse.empty());
 }
 
 TEST_CASE("messages that do not survive a restart are not expected") {

@@ -17,7 +17,7 @@ SandboxPlan plan_in(const Path& directory) {
     SandboxPlan plan;
     plan.rabbitmq.home = "/opt/rabbitmq";
     plan.plugins = "/opt/ours";
-    plan.clock = "/opt/clock.so";
+    plan.preloaded = "/opt/sandbox.so";
     plan.instant = Timestamp{std::chrono::microseconds(1'700'000'000'123'456)};
     plan.directory = directory;
     plan.restored.node = "rabbit@broker-1.example.com";
@@ -68,9 +68,11 @@ TEST_CASE("nothing of our environment reaches a sandbox but where programs are f
     const auto environment = sandbox_environment(plan_in(directory.path()));
     CHECK(environment.at("RABBITMQ_NODENAME") == "rabbit@broker-1.example.com");
     CHECK(environment.at("RABBITMQ_USE_LONGNAME") == "true");
+    CHECK(environment.at("RABBITMQ_BOOT_MODULE") == "rabbit_hot_backup_sandbox");
+    CHECK(environment.at("ERL_LIBS") == "/opt/ours");
     CHECK(environment.at("RABBITMQ_MNESIA_DIR") == (directory / "node").string());
     CHECK(environment.at("RABBITMQ_PLUGINS_DIR") == "/opt/ours:/opt/rabbitmq/plugins");
-    CHECK(environment.at("HOT_BACKUP_CLOCK") == "1700000000123456");
+    CHECK(environment.at("HOT_BACKUP_CLOCK") == "1699395200123456");  // a week before
     CHECK(environment.at("PATH") == std::getenv("PATH"));
     CHECK_FALSE(environment.contains("RABBITMQ_CTL_ERL_ARGS"));
     CHECK_FALSE(environment.contains("NOTIFY_SOCKET"));
@@ -83,5 +85,6 @@ TEST_CASE("a sandbox knows its own node's host and no other") {
     CHECK(file.find(R"({hosts_file, ""}.)") != std::string::npos);
     CHECK(file.find(R"({host, {127,0,0,1}, ["localhost", )") != std::string::npos);
     CHECK(file.find(R"("broker-1", "broker-1.example.com")") != std::string::npos);
+    CHECK(inetrc("192.168.0.5").find("192") == std::string::npos);
     CHECK(inetrc("odd\"name").find(R"("odd\"name")") != std::string::npos);
 }

@@ -56,24 +56,6 @@ std::string body(int n) {
     return std::to_string(n) + std::string(n % 3 == 0 ? 6000 : 100, 'x');
 }
 
-void fill(AmqpClient& client, const std::string& queue, int count,
-          const PublishOptions& options = {}) {
-    std::set<std::uint64_t> due;
-    for (int n = 0; n < count; ++n) {
-        PublishOptions each = options;
-        each.priority = static_cast<std::uint8_t>(n % 4);
-        due.insert(client.send("", queue, body(n), each));
-    }
-    while (!due.empty()) {
-        const auto event = client.next_event(30s);
-        REQUIRE(event.has_value());
-        const auto& confirm = std::get<Confirm>(*event);
-        REQUIRE_FALSE(confirm.refused);
-        const auto end = due.upper_bound(confirm.number);
-        due.erase(confirm.multiple ? due.begin() : due.find(confirm.number), end);
-    }
-}
-
 void declare(AmqpClient& client) {
     client.declare_queue("classic");
     client.declare_queue("classic v2", {.arguments = {{"x-queue-version", {std::int32_t{2}}}}});
@@ -117,6 +99,23 @@ bool has_rested(const fs::path& directory) {
 }
 
 }  // namespace
+
+void fill(AmqpClient& client, const std::string& queue, int count, const PublishOptions& options) {
+    std::set<std::uint64_t> due;
+    for (int n = 0; n < count; ++n) {
+        PublishOptions each = options;
+        each.priority = static_cast<std::uint8_t>(n % 4);
+        due.insert(client.send("", queue, body(n), each));
+    }
+    while (!due.empty()) {
+        const auto event = client.next_event(30s);
+        REQUIRE(event.has_value());
+        const auto& confirm = std::get<Confirm>(*event);
+        REQUIRE_FALSE(confirm.refused);
+        const auto end = due.upper_bound(confirm.number);
+        due.erase(confirm.multiple ? due.begin() : due.find(confirm.number), end);
+    }
+}
 
 Load load_node(Broker& broker, int lifetime_seconds) {
     const TempDir files;
@@ -187,7 +186,8 @@ BackedUpNode& backed_up_node() {
 }
 
 std::string rewrite_backup(const fs::path& directory, const std::string& backup,
-                           const Contents& contents) {
+                           const Contents& contents,
+                           const std::function<void(hot_backup::Summary&)>& change) {
     const auto repository = Repository::open(posix_file_system(), directory);
     const Lock lock(posix_file_system(), repository.directory(), "test");
     BackupWriter writer(repository, lock);
@@ -202,7 +202,11 @@ std::string rewrite_backup(const fs::path& directory, const std::string& backup,
             file.close();
         }
     }
-    writer.publish(manifest.summary());
+    auto summary = manifest.summary();
+    if (change) {
+        change(summary);
+    }
+    writer.publish(summary);
     return writer.id();
 }
 

@@ -8,6 +8,7 @@
 #include "tests/harness/cli.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,6 +17,11 @@
 namespace sandbox_test {
 
 inline const std::string awkward_vhost = "Grüße/日本 \"1\"";
+
+// Publishes so many messages to a queue and waits for their confirms; nothing else may come to the
+// client meanwhile.
+void fill(harness::AmqpClient& client, const std::string& queue, int count,
+          const harness::PublishOptions& options = {});
 
 // Declares vhosts, users, policies, exchanges, bindings, and queues of every kind with messages in
 // them; some not acknowledged, some not persistent. Some expire within `lifetime` seconds.
@@ -42,10 +48,11 @@ struct BackedUpNode {
 BackedUpNode& backed_up_node();
 
 // The files of a backup, but for those that `content` has something else for, or nothing, by path;
-// as a new backup of the same repository. Returns its ID.
+// as a new backup of the same repository, whose summary `change` may change. Returns its ID.
 using Contents = std::map<std::string, std::optional<std::string>>;
 std::string rewrite_backup(const std::filesystem::path& repository, const std::string& backup,
-                           const Contents& contents);
+                           const Contents& contents,
+                           const std::function<void(hot_backup::Summary&)>& change = {});
 // The paths of its files that begin and end so.
 std::vector<std::string> paths_of(const std::filesystem::path& repository,
                                   const std::string& backup, const std::string& begin,

@@ -18,6 +18,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -25,6 +26,8 @@ struct Options {
     tools::TopologySize size{3000, 10000};
     double rate = 500;
     bool plugin = true;
+    std::vector<std::string> enabled;
+    std::vector<std::string> configuration;
     std::string ready_file;
 };
 
@@ -36,13 +39,19 @@ std::string shell_assignments(const harness::Broker& broker) {
     add("NODE", broker.node());
     add("COOKIE_FILE", broker.cookie_file());
     add("AMQP_PORT", std::to_string(broker.amqp_port()));
+    add("MANAGEMENT_PORT", std::to_string(broker.management_port()));
+    add("REPOSITORY", broker.repository().string());
     add("BROKER_PID", std::to_string(broker.pid()));
     add("ERL_EPMD_PORT", *broker.client_environment().at("ERL_EPMD_PORT"));
     return text;
 }
 
 void serve(const Options& options, const sigset_t& ending) {
-    harness::Broker broker({.hot_backup = options.plugin});
+    harness::BrokerOptions wanted{.hot_backup = options.plugin, .plugins = options.enabled};
+    for (const auto& line : options.configuration) {
+        wanted.configuration += line + '\n';
+    }
+    harness::Broker broker(wanted);
     const tools::Topology topology = tools::make_topology(broker, options.size);
     std::unique_ptr<tools::Traffic> traffic;
     if (options.rate > 0) {
@@ -71,6 +80,8 @@ int main(int argc, char** argv) {
     app.add_option("--bindings", options.size.bindings);
     app.add_option("--rate", options.rate, "messages a second, 0 for no traffic");
     app.add_flag("!--no-plugin", options.plugin, "a broker without RabbitMQ Hot Backup");
+    app.add_option("--enable", options.enabled, "further plugins");
+    app.add_option("--configuration", options.configuration, "lines for rabbitmq.conf");
     app.add_option("--ready-file", options.ready_file, "made once all is there")->required();
     CLI11_PARSE(app, argc, argv);
 

@@ -1,6 +1,8 @@
 // Transfers that are cut off or held up, and go on.
 #include "erlang_port/error.hpp"
+#include "sidecar/engine/fields.hpp"
 #include "sidecar/transfer/delivery.hpp"
+#include "sidecar/transfer/queue_reader.hpp"
 #include "tests/harness/temp_dir.hpp"
 #include "tests/harness/wait.hpp"
 #include "tests/transfer/two_brokers.hpp"
@@ -8,6 +10,8 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <csignal>
+#include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -59,6 +63,12 @@ void forget_deliveries() {
         "supervisor:which_children(rabbit_hot_backup_delivery_sup)], ok.");
 }
 
+// "suspend" or "resume": the process of a classic queue of the target.
+void tell_process(const std::string& queue, const std::string& what) {
+    target_broker().eval("{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"" +
+                         queue + "\">>)), sys:" + what + "(amqqueue:get_pid(Q)).");
+}
+
 TEST_CASE("a transfer that was cut off goes on where it was, and nothing comes twice") {
     for (const std::string type : {"classic", "quorum", "stream"}) {
         CAPTURE(type);
@@ -78,7 +88,7 @@ TEST_CASE("a transfer that was cut off goes on where it was, and nothing comes t
         CHECK(done.outcomes[0].messages == many);
         CHECK(done.outcomes[0].earlier > 8000);
         CHECK(done.outcomes[0].doubtful_begin == done.outcomes[0].doubtful_end);
-        CHECK(bodies(type, queue, many) == all_bodies());
+        CHECK((bodies(type, queue, many) == all_bodies()));
     }
 }
 
@@ -125,6 +135,21 @@ TEST_CASE("a source that gives other messages than at the first attempt is notic
                       Catch::Contains("gives other messages than at the first attempt"));
 }
 
+TEST_CASE("a source that is too busy to take a connection is tried again") {
+    fill(source_broker(), "/", "busy", "classic", 10);
+    const auto vm = source_broker().pid();
+    const std::shared_ptr<void> resume(nullptr, [vm](void*) { ::kill(vm, SIGCONT); });
+    REQUIRE(::kill(vm, SIGSTOP) == 0);
+    int waits = 0;
+    hot_backup::QueueReader reader({source_broker().amqp_port(), "guest", "guest"}, {"/", "busy"},
+                                   "classic", 10, [&] {
+                                       ++waits;
+                                       ::kill(vm, SIGCONT);
+                                   });
+    CHECK(waits == 1);
+    CHECK(reader.next().value().body == body(0));
+}
+
 TEST_CASE("a memory alarm of the target is waited for") {
     fill(source_broker(), "/", "alarmed", "classic", many);
     hot_backup::TransferCallbacks callbacks;
@@ -147,7 +172,7 @@ TEST_CASE("a memory alarm of the target is waited for") {
     };
     const auto done = transfer({"//alarmed"}, {.callbacks = callbacks});
     CHECK(alarms == std::vector<std::vector<std::string>>{{"memory"}, {}});
-    CHECK(bodies("classic", "alarmed", many) == all_bodies());
+    CHECK((bodies("classic", "alarmed", many) == all_bodies()));
 }
 
 TEST_CASE("a target queue that is deleted meanwhile is one clear error") {
@@ -169,7 +194,7 @@ TEST_CASE("a target queue that is deleted meanwhile is one clear error") {
         fill(source_broker(), "/", queue, type, many);
         const auto done = transfer({"//" + queue}, {.journal = journal});
         CHECK(done.outcomes.at(0).earlier == 0);
-        CHECK(bodies(type, queue, many) == all_bodies());
+        CHECK((bodies(type, queue, many) == all_bodies()));
     }
 }
 
@@ -188,7 +213,30 @@ TEST_CASE("a target queue that its application deletes and declares anew gets al
         const auto outcome = transfer({"//" + queue}, {.journal = journal}).outcomes.at(0);
         CHECK(outcome.earlier == 0);
         CHECK(outcome.doubtful_begin == outcome.doubtful_end);
-        CHECK(bodies(type, queue, many) == all_bodies());
+        CHECK((bodies(type, queue, many) == all_bodies()));
+    }
+}
+
+TEST_CASE("a restore that is cut off right after it declared a queue anew knows that it is new") {
+    for (const std::string type : {"classic", "quorum"}) {
+        CAPTURE(type);
+        const harness::TempDir directory;
+        const auto queue = "declared." + type;
+        const auto journal = directory.path() / "journal";
+        fill(source_broker(), "/", queue, type, many);
+        CHECK_THROWS_AS(
+            transfer({"//" + queue}, {.journal = journal, .callbacks = cut_off_after(9000)}),
+            CutOff);
+        AmqpClient(target_broker().amqp_port()).delete_queue(queue);
+        forget_deliveries();
+        CHECK_THROWS_AS(
+            transfer({"//" + queue}, {.journal = journal, .declared = [] { throw CutOff{}; }}),
+            CutOff);
+        fill(source_broker(), "/", queue, type, many);
+        const auto outcome = transfer({"//" + queue}, {.journal = journal}).outcomes.at(0);
+        CHECK(outcome.earlier == 0);
+        CHECK(outcome.doubtful_begin == outcome.doubtful_end);
+        CHECK((bodies(type, queue, many) == all_bodies()));
     }
 }
 
@@ -211,7 +259,7 @@ TEST_CASE("so does one that had all, and one whose delivery the target has forgo
     fill_source();
     for (const auto& outcome : transfer({"//whole.*"}, {.journal = journal}).outcomes) {
         CHECK(outcome.earlier == 0);
-        CHECK(bodies("quorum", outcome.move.to.name, many) == all_bodies());
+        CHECK((bodies("quorum", outcome.move.to.name, many) == all_bodies()));
     }
 }
 
@@ -234,18 +282,12 @@ TEST_CASE("a queue that rejects is one clear error, and nothing is lost or doubl
         auto expected = all_bodies();
         std::sort(found.begin(), found.end());
         std::sort(expected.begin(), expected.end());
-        CHECK(found == expected);
+        CHECK((found == expected));
     }
 }
 
 TEST_CASE("what a queue has not confirmed stays uncertain over any number of sessions") {
     AmqpClient(target_broker().amqp_port()).declare_queue("stuck");
-    const auto control = [](const std::string& what) {
-        target_broker().eval(
-            "{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"stuck\">>)), "
-            "sys:" +
-            what + "(amqqueue:get_pid(Q)).");
-    };
     const auto begin = [] {
         // The end of the session before is noticed when it is.
         std::optional<hot_backup::Delivery> delivery;
@@ -264,7 +306,7 @@ TEST_CASE("what a queue has not confirmed stays uncertain over any number of ses
         });
         return std::tuple(delivery->remembered(), delivery->position(), delivery->uncertain());
     };
-    control("suspend");
+    tell_process("stuck", "suspend");
     {
         auto target = attach(target_broker());
         hot_backup::Delivery delivery(target, "t", {"/", "stuck"}, 0,
@@ -277,7 +319,49 @@ TEST_CASE("what a queue has not confirmed stays uncertain over any number of ses
     using Expected = std::tuple<bool, std::uint64_t, std::uint64_t>;
     CHECK(begin() == Expected(true, 0, 3));
     CHECK(begin() == Expected(true, 0, 3));
-    control("resume");
+    tell_process("stuck", "resume");
+}
+
+TEST_CASE("a queue that stands still keeps no request waiting, and then gets all in order") {
+    AmqpClient(target_broker().amqp_port()).declare_queue("still");
+    auto target = attach(target_broker());
+    const auto deliver = [&](std::size_t position, std::size_t messages) {
+        std::vector<erlang::Term> batch;
+        for (std::size_t n = 0; n < messages; ++n) {
+            batch.push_back(erlang::tuple({erlang::binary(""), erlang::binary("still"),
+                                           erlang::binary(std::string(2, '\0')),
+                                           erlang::binary(body(position + n))}));
+        }
+        return hot_backup::Fields(
+                   "answer",
+                   target.call("deliver",
+                               {{{erlang::atom("transfer"), erlang::binary("t")},
+                                 {erlang::atom("vhost"), erlang::binary("/")},
+                                 {erlang::atom("queue"), erlang::binary("still")},
+                                 {erlang::atom("position"), erlang::integer(position)},
+                                 {erlang::atom("messages"), erlang::list(std::move(batch))}}},
+                               30s))
+            .count("taken");
+    };
+    target.call("deliver_begin",
+                {{{erlang::atom("transfer"), erlang::binary("t")},
+                  {erlang::atom("vhost"), erlang::binary("/")},
+                  {erlang::atom("queue"), erlang::binary("still")},
+                  {erlang::atom("position"), erlang::integer(0)}}},
+                10s);
+    tell_process("still", "suspend");
+    // More than a queue takes before it has worked any of it off.
+    CHECK(deliver(0, 1000) == 1000);
+    CHECK(deliver(1000, 1000) == 0);
+    CHECK(deliver(1000, 1000) == 0);
+    tell_process("still", "resume");
+    CHECK(deliver(1000, 1000) == 1000);
+    CHECK(deliver(2000, 0) == 0);
+    const auto found = bodies("classic", "still", 0);
+    REQUIRE(found.size() == 2000);
+    for (std::size_t n = 0; n < found.size(); ++n) {
+        REQUIRE(found[n] == body(n));
+    }
 }
 
 TEST_CASE("a delivery that another session does is not taken over") {

@@ -67,15 +67,19 @@ Transferred transfer(const std::vector<std::string>& queues, const Wishes& wishe
     auto target = attach(target_broker(), wishes.interrupt);
     auto source = attach(source_broker());
     result.plan = make_plan(target, queues, wishes.as);
-    declare_missing(result.plan, target);
-
     const harness::TempDir directory;
     hot_backup::Journal journal(
         wishes.journal.empty() ? directory.path() / "journal" : wishes.journal,
         {"backup", "source", target.identity().node, wishes.as.value_or("")});
     result.resumed = journal.resumed();
-    transfer_messages(result.plan, {source, source_broker().amqp_port()}, target, journal, {},
-                      complete(wishes.callbacks, result.outcomes));
+    declare_missing(result.plan, target, &journal);
+    if (wishes.declared) {
+        wishes.declared();
+    }
+    transfer_messages(
+        result.plan,
+        {source, source_broker().amqp_port(), source_broker().data_directory() / "stream"}, target,
+        journal, {}, complete(wishes.callbacks, result.outcomes));
     journal.remove();
     return result;
 }

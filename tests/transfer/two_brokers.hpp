@@ -26,6 +26,7 @@ struct Wishes {
     std::filesystem::path journal = {};  // none: a new one
     hot_backup::TransferCallbacks callbacks = {};
     std::function<void()> interrupt = {};
+    std::function<void()> declared = {};  // called between the declarations and the messages
 };
 
 struct Transferred {

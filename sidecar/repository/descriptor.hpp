@@ -1,7 +1,10 @@
-// An open file descriptor that is closed by its owner's end.
+// System calls: an open file descriptor that is closed by its owner's end, and a call that is made
+// again when a signal interrupted it.
 #pragma once
 
 #include <unistd.h>
+
+#include <cerrno>
 #include <utility>
 
 namespace hot_backup {
@@ -27,5 +30,15 @@ public:
 private:
     int number_ = -1;
 };
+
+// `call` returns less than 0 and sets errno when it fails, as most of them do.
+template <class Call>
+auto retry(Call call) {
+    auto result = call();
+    while (result < 0 && errno == EINTR) {
+        result = call();
+    }
+    return result;
+}
 
 }  // namespace hot_backup

@@ -5,7 +5,7 @@
 
 namespace hot_backup {
 
-// 32 hexadecimal digits from the kernel's random numbers.
-std::string random_text();
+// A UUID of version 4, from the system's random numbers.
+std::string random_uuid();
 
 }  // namespace hot_backup

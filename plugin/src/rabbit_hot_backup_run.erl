@@ -1,0 +1,259 @@
+%% What happens when a backup, or a restore drill, is due by schedule.
+%%
+%% A backup is a story of steps, and ends with the first that fails: the hook before it, a look at
+%% the free space, the backup itself, its verification, and the retention. The hook after it runs in
+%% any case and is told how it went. A run is a process that traps exits and does one thing after the
+%% other; it ends when the plugin does.
+-module(rabbit_hot_backup_run).
+
+-export([start_link/1, actor/0]).
+
+-export_type([order/0, outcome/0]).
+
+-type order() :: backup
+               | drill
+               | {missed, fun((Newest :: rabbit_hot_backup_cron:seconds()) -> boolean())}.
+%% `missed`: a backup if, going by when the newest one was made, one was missed.
+
+-type outcome() :: done | failed | nothing.
+%% The exit reason is `{shutdown, Outcome}`.
+
+
+-type run() :: #{backup => binary()}.
+
+-type result() :: {ok, run()} | {failed, rabbit_hot_backup_monitor:step(), rabbit_hot_backup_protocol:error(), run()}.
+
+%% A repository that several nodes share has one writer at a time: how long to wait for it, and how
+%% often to try, in milliseconds.
+-define(PATIENCE, 3600000).
+-define(PAUSE, 30000).
+
+-spec start_link(order()) -> pid().
+start_link(Order) ->
+    proc_lib:spawn_link(fun() ->
+                                process_flag(trap_exit, true),
+                                ok = rabbit_hot_backup_jobs:subscribe(),
+                                exit({shutdown, run(Order)})
+                        end).
+
+-spec actor() -> rabbit_hot_backup_jobs:actor().
+%% As whom the schedule acts. What becomes of its jobs is told by the run, once.
+actor() ->
+    #{user => <<"schedule">>}.
+
+-spec run(order()) -> outcome().
+run(backup) ->
+    Result = steps([fun before_hook/1, fun check_space/1, fun back_up/1, fun verify/1,
+                    fun prune/1], #{}),
+    After = after_hook(Result),
+    outcome([report(Result), report(After)]);
+run(drill) ->
+    outcome([report(drill())]);
+run({missed, IsMissed}) ->
+    {Backups, _} = rabbit_hot_backup_catalogue:list(),
+    case rabbit_hot_backup_listing:newest(rabbit_hot_backup_listing:of_node(Backups)) of
+        {ok, Newest} ->
+            Started = floor(rabbit_hot_backup_listing:time(<<"started">>, Newest)),
+            case IsMissed(Started) of
+                true ->
+                    rabbit_hot_backup_compat:log(
+                      info, "a scheduled backup was missed: it is made now", []),
+                    run(backup);
+                false ->
+                    nothing
+            end;
+        none ->
+            %% There is nothing that it could be known from.
+            nothing
+    end.
+
+-spec outcome([done | failed]) -> done | failed.
+outcome(Outcomes) ->
+    case lists:member(failed, Outcomes) of
+        true -> failed;
+        false -> done
+    end.
+
+-spec steps([fun((run()) -> result())], run()) -> result().
+steps([], Run) ->
+    {ok, Run};
+steps([Step | Steps], Run) ->
+    case Step(Run) of
+        {ok, Next} -> steps(Steps, Next);
+        Failed -> Failed
+    end.
+
+-spec report(result()) -> done | failed.
+report({ok, _}) ->
+    done;
+report({failed, Step, Error, _}) ->
+    ok = rabbit_hot_backup_monitor:failed(Step, Error),
+    failed.
+
+%% ------------------------------------------------------------------
+%% The steps
+
+-spec before_hook(run()) -> result().
+before_hook(Run) ->
+    hook(before, [], Run).
+
+-spec after_hook(result()) -> result().
+after_hook({ok, Run}) ->
+    hook('after', told(Run, "done", ""), Run);
+after_hook({failed, prune, _, Run}) ->
+    %% The backup is there, and good.
+    hook('after', told(Run, "done", ""), Run);
+after_hook({failed, _, Error, Run}) ->
+    hook('after', told(Run, "failed", rabbit_hot_backup_protocol:format_error(Error)), Run).
+
+-spec told(run(), string(), iodata()) -> rabbit_hot_backup_hook:environment().
+told(Run, Outcome, Error) ->
+    Backup = maps:get(backup, Run, <<>>),
+    [{"HOT_BACKUP_ID", Backup},
+     {"HOT_BACKUP_MANIFEST", [[rabbit_hot_backup_settings:repository(), "/manifests/", Backup,
+                               ".manifest"] || Backup =/= <<>>]},
+     {"HOT_BACKUP_OUTCOME", Outcome},
+     {"HOT_BACKUP_ERROR", Error}].
+
+-spec hook(before | 'after', rabbit_hot_backup_hook:environment(), run()) -> result().
+hook(When, Told, Run) ->
+    Environment = [{"HOT_BACKUP_HOOK", atom_to_list(When)},
+                   {"HOT_BACKUP_NODE", atom_to_list(node())},
+                   {"HOT_BACKUP_REPOSITORY", rabbit_hot_backup_settings:repository()} | Told],
+    case rabbit_hot_backup_settings:hook(When) of
+        none ->
+            {ok, Run};
+        Path ->
+            case rabbit_hot_backup_hook:run(Path, Environment,
+                                            rabbit_hot_backup_settings:hook_timeout()) of
+                ok -> {ok, Run};
+                {error, Error} -> {failed, hook, Error, Run}
+            end
+    end.
+
+-spec check_space(run()) -> result().
+%% A repository that is not there yet is made by the backup, which looks for itself whether it has
+%% space.
+check_space(Run) ->
+    case rabbit_hot_backup_catalogue:space() of
+        {ok, #{free_bytes := Free, total_bytes := Total}} ->
+            Needed = case rabbit_hot_backup_settings:min_free_space() of
+                         {percent, Percent} -> Total * Percent div 100;
+                         Bytes -> Bytes
+                     end,
+            case Free >= Needed of
+                true -> {ok, Run};
+                false -> {failed, space, no_space(Free, Needed), Run}
+            end;
+        unknown ->
+            {ok, Run}
+    end.
+
+-spec no_space(non_neg_integer(), non_neg_integer()) -> rabbit_hot_backup_protocol:error().
+no_space(Free, Needed) ->
+    rabbit_hot_backup_protocol:error(
+      failed, "~b MB are free in ~ts, and min_free_space wants ~b MB",
+      [Free div 1000000, rabbit_hot_backup_settings:repository(), Needed div 1000000],
+      "Delete backups, keep fewer of them (hot_backup.retention), or take a larger disk.").
+
+-spec back_up(run()) -> result().
+back_up(Run) ->
+    back_up(Run, erlang:monotonic_time(millisecond) + ?PATIENCE).
+
+-spec back_up(run(), Deadline :: integer()) -> result().
+back_up(Run, Deadline) ->
+    Start = fun() -> rabbit_hot_backup:start_backup(#{actor => actor()}) end,
+    case do_job(backup, Start) of
+        {ok, #{backup := Backup}} ->
+            {ok, Run#{backup => Backup}};
+        {error, #{code := busy} = Error} ->
+            case erlang:monotonic_time(millisecond) < Deadline of
+                true ->
+                    pause(?PAUSE),
+                    back_up(Run, Deadline);
+                false ->
+                    {failed, backup, Error, Run}
+            end;
+        {error, Error} ->
+            {failed, backup, Error, Run}
+    end.
+
+-spec verify(run()) -> result().
+verify(#{backup := Backup} = Run) ->
+    Start = fun() -> rabbit_hot_backup:start_verification(Backup, actor()) end,
+    case rabbit_hot_backup_settings:verify_after_backup() andalso do_job(check, Start) of
+        {error, Error} -> {failed, verify, Error, Run};
+        _ -> {ok, Run}
+    end.
+
+-spec prune(run()) -> result().
+prune(Run) ->
+    case rabbit_hot_backup_settings:retention_options() of
+        [] ->
+            {ok, Run};
+        Options ->
+            case rabbit_hot_backup:prune(Options, remove, actor()) of
+                {ok, _} ->
+                    ok = rabbit_hot_backup_monitor:done(prune),
+                    {ok, Run};
+                {error, Error} ->
+                    {failed, prune, Error, Run}
+            end
+    end.
+
+-spec drill() -> result().
+drill() ->
+    {Backups, _} = rabbit_hot_backup_catalogue:list(),
+    case rabbit_hot_backup_listing:newest_verified(rabbit_hot_backup_listing:of_node(Backups)) of
+        {ok, #{<<"backup">> := Backup}} ->
+            Start = fun() -> rabbit_hot_backup:start_drill(Backup, actor()) end,
+            case do_job(check, Start) of
+                {ok, _} -> {ok, #{}};
+                {error, Error} -> {failed, drill, Error, #{}}
+            end;
+        none ->
+            {failed, drill, rabbit_hot_backup_protocol:error(
+                              not_found, "there is no verified backup of this node to boot", [],
+                              "Make one, or verify one: rabbitmq-hot-backup verify latest."), #{}}
+    end.
+
+%% ------------------------------------------------------------------
+%% Jobs
+
+-spec do_job(backup | check, fun(() -> {ok, rabbit_hot_backup_jobs:id()}
+                                     | {error, rabbit_hot_backup_protocol:error()})) ->
+          {ok, rabbit_hot_backup_jobs:job()} | {error, rabbit_hot_backup_protocol:error()}.
+%% Waits until nothing else is being done that would be in its way, and for its end.
+do_job(Slot, Start) ->
+    case rabbit_hot_backup_jobs:running_in(Slot) of
+        {ok, #{id := Id}} ->
+            _ = wait(Id),
+            do_job(Slot, Start);
+        none ->
+            case Start() of
+                {ok, Id} -> ended(wait(Id));
+                {error, Error} -> {error, Error}
+            end
+    end.
+
+-spec ended(rabbit_hot_backup_jobs:job()) ->
+          {ok, rabbit_hot_backup_jobs:job()} | {error, rabbit_hot_backup_protocol:error()}.
+ended(#{state := done} = Job) -> {ok, Job};
+ended(#{error := Error}) -> {error, Error};
+ended(#{id := Id, state := State}) ->
+    {error, rabbit_hot_backup_protocol:error(cancelled, "job ~b was ~ts", [Id, State])}.
+
+-spec wait(rabbit_hot_backup_jobs:id()) -> rabbit_hot_backup_jobs:job().
+%% Every job ends: somebody watches over it.
+wait(Id) ->
+    receive
+        {job_ended, #{id := Id} = Job} -> Job;
+        {'EXIT', Pid, Reason} when is_pid(Pid) -> exit(Reason)
+    end.
+
+-spec pause(Milliseconds :: pos_integer()) -> ok.
+pause(Milliseconds) ->
+    receive
+        {'EXIT', Pid, Reason} when is_pid(Pid) -> exit(Reason)
+    after Milliseconds -> ok
+    end.

@@ -1,0 +1,80 @@
+// The other half of the library that is preloaded into a sandbox broker (clock.cpp is the first):
+// its connections stay on this machine.
+//
+// Epmd is at 127.0.0.1, whatever address it is looked for at: RabbitMQ asks the epmd of its node's
+// own host, and a node's name may have an address of another machine in the place of a host name,
+// which no resolver can be told to take for this one. Every other connection that leaves the
+// loopback interface is refused, for the case that something in the broker tries.
+//
+// Only where ERL_EPMD_PORT is set, as it is in a sandbox.
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+using Connect = int (*)(int, const sockaddr*, socklen_t);
+
+int real_connect(int socket, const sockaddr* address, socklen_t size) {
+    // A function from an object pointer is what dlsym() is for.
+    static const auto function =
+        reinterpret_cast<Connect>(::dlsym(RTLD_NEXT, "connect"));  // NOLINT
+    return function(socket, address, size);
+}
+
+int epmd_port() {
+    static const int port = [] {
+        const char* text = std::getenv("ERL_EPMD_PORT");
+        return text != nullptr ? std::atoi(text) : 0;
+    }();
+    return port;
+}
+
+// As an address of IPv4.
+bool is_loopback(std::uint32_t address) {
+    return address >> 24 == 127;
+}
+
+bool is_loopback(const in6_addr& address) {
+    std::uint32_t last = 0;
+    std::memcpy(&last, address.s6_addr + 12, sizeof last);
+    return IN6_IS_ADDR_LOOPBACK(&address) ||
+           (IN6_IS_ADDR_V4MAPPED(&address) && is_loopback(ntohl(last)));
+}
+
+int refuse() {
+    errno = ENETUNREACH;
+    return -1;
+}
+
+}  // namespace
+
+extern "C" int connect(int socket, const sockaddr* address, socklen_t size) {
+    if (epmd_port() == 0 || address == nullptr) {
+        return real_connect(socket, address, size);
+    }
+    if (address->sa_family == AF_INET && size >= sizeof(sockaddr_in)) {
+        sockaddr_in to{};
+        std::memcpy(&to, address, sizeof to);
+        if (ntohs(to.sin_port) == epmd_port()) {
+            to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        } else if (!is_loopback(ntohl(to.sin_addr.s_addr))) {
+            return refuse();
+        }
+        return real_connect(socket, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    }
+    if (address->sa_family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
+        sockaddr_in6 to{};
+        std::memcpy(&to, address, sizeof to);
+        if (!is_loopback(to.sin6_addr)) {
+            return refuse();
+        }
+    }
+    return real_connect(socket, address, size);
+}

@@ -1,0 +1,175 @@
+// Scheduled backups from hook to hook, what stops them, what is left out and what is caught up.
+#include "tests/harness/temp_dir.hpp"
+#include "tests/harness/wait.hpp"
+#include "tests/integration/support.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <ctime>
+
+using namespace harness;
+using namespace integration;
+using namespace std::chrono_literals;
+
+namespace {
+
+void write_hook(const std::filesystem::path& path, const std::string& script) {
+    write_file(path, "#!/bin/sh\n" + script + "\n");
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+}
+
+void set(const Broker& broker, const std::string& setting, const std::string& value) {
+    broker.eval("application:set_env(rabbitmq_hot_backup, " + setting + ", " + value + ").");
+}
+
+// Runs what is done by schedule, and waits for its end. Returns its outcome.
+std::string run_now(const Broker& broker) {
+    REQUIRE(broker.eval("rabbit_hot_backup_schedule:run_now().").is_atom("ok"));
+    wait_for("the run", 60s, [&] {
+        return broker.eval("#{backup := #{running := R}} = rabbit_hot_backup_schedule:status(), R.")
+            .is_atom("false");
+    });
+    return erlang::to_string(broker.eval("#{backup := #{last := #{outcome := O}}} = "
+                                         "rabbit_hot_backup_schedule:status(), O."),
+                             100);
+}
+
+// What went wrong last is known a moment later.
+void expect_last_failure(const Broker& broker, const std::string& text) {
+    wait_for("the last failure to be " + text, 20s, [&] {
+        return erlang::to_string(broker.eval("rabbit_hot_backup_monitor:last_failure()."), 4000)
+                   .find(text) != std::string::npos;
+    });
+}
+
+std::vector<nlohmann::json> backups(const std::filesystem::path& repository) {
+    if (!std::filesystem::exists(repository / "manifests")) {
+        return {};
+    }
+    auto lines = run_cli({"list", "-r", repository, "--json"}).lines;
+    std::erase_if(lines, [](const auto& line) { return line["message_type"] != "summary"; });
+    return lines;
+}
+
+}  // namespace
+
+TEST_CASE("a scheduled backup is verified, older ones go, and hooks are told") {
+    const TempDir files;
+    write_hook(files / "before",
+               "echo \"$HOT_BACKUP_HOOK $HOT_BACKUP_ID\" >> " + (files / "told").string());
+    write_hook(files / "after",
+               "echo \"$HOT_BACKUP_HOOK $HOT_BACKUP_OUTCOME $HOT_BACKUP_ERROR\" >> " +
+                   (files / "told").string() +
+                   "\ntest -z \"$HOT_BACKUP_MANIFEST\" || cp \"$HOT_BACKUP_MANIFEST\" " +
+                   (files / "manifest").string());
+    BrokerOptions options;
+    options.configuration = "hot_backup.retention.keep_last = 2\nhot_backup.hook.before = " +
+                            (files / "before").string() +
+                            "\nhot_backup.hook.after = " + (files / "after").string() +
+                            "\nhot_backup.hook.timeout = 1s\n";
+    const Broker broker(std::move(options));
+
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(run_now(broker) == "done");
+    }
+    const auto listed = backups(broker.repository());
+    REQUIRE(listed.size() == 2);
+    for (const auto& backup : listed) {
+        CHECK(backup["verified"]["outcome"] == "intact");
+    }
+    CHECK(read_file(files / "told") ==
+          "before \nafter done \nbefore \nafter done \nbefore \nafter done \n");
+    CHECK_THAT(read_file(files / "manifest"),
+               Catch::Contains(listed.back()["backup"].get<std::string>()));
+    expect_last_failure(broker, "none");
+
+    SECTION("a hook that fails stops it, and the one after it is told") {
+        write_hook(files / "before", "exit 7");
+        CHECK(run_now(broker) == "failed");
+        CHECK(backups(broker.repository()) == listed);
+        expect_last_failure(broker, "before ended with exit code 7");
+        CHECK_THAT(read_file(files / "told"),
+                   Catch::EndsWith("after failed the hook " + (files / "before").string() +
+                                   " ended with exit code 7. What it printed is in the broker's "
+                                   "log. Run it by hand as the user that RabbitMQ runs as.\n"));
+        // What is well later resolves it.
+        write_hook(files / "before", "");
+        CHECK(run_now(broker) == "done");
+        expect_last_failure(broker, "none");
+    }
+    SECTION("a hook that hangs is killed, and everything that it has started") {
+        write_hook(files / "before",
+                   "sleep 1000 & echo $! > " + (files / "child").string() + "; wait");
+        CHECK(run_now(broker) == "failed");
+        expect_last_failure(broker, "did not end within 1 s");
+        const auto child = std::stoi(read_file(files / "child"));
+        wait_for("the end of the hook's child", 5s, [&] { return program_name(child) != "sleep"; });
+    }
+    SECTION("too little free space stops it") {
+        set(broker, "min_free_space", "1 bsl 60");
+        CHECK(run_now(broker) == "failed");
+        CHECK(backups(broker.repository()) == listed);
+        expect_last_failure(broker, "min_free_space");
+    }
+    SECTION("one that does not verify removes nothing") {
+        set(broker, "retention", "[{keep_last,1}]");
+        // A program that damages every pack before it verifies one.
+        const auto packs = broker.repository() / "packs";
+        set(broker, "executable", "\"" + (files / "program").string() + "\"");
+        write_hook(files / "program", "if [ \"$1\" = verify ]; then for f in " + packs.string() +
+                                          "/*; do printf X | dd of=$f bs=1 seek=100 conv=notrunc "
+                                          "2> /dev/null; done; fi\nexec " +
+                                          cli_path().string() + " \"$@\"");
+        CHECK(run_now(broker) == "failed");
+        CHECK(backups(broker.repository()).size() == 3);
+        expect_last_failure(broker, "job => verify");
+        CHECK_THAT(read_file(files / "told"), Catch::Contains("after failed"));
+    }
+}
+
+TEST_CASE("a backup that somebody asks for is verified, and nothing goes for it") {
+    BrokerOptions options;
+    options.configuration = "hot_backup.retention.keep_last = 1\n";
+    const Broker broker(std::move(options));
+    for (int i = 0; i < 2; ++i) {
+        start_backup(broker, broker.repository());
+        wait_for("the verification", 60s, [&] {
+            const auto listed = backups(broker.repository());
+            return listed.size() == static_cast<std::size_t>(i) + 1 &&
+                   listed.back()["verified"].is_object();
+        });
+    }
+}
+
+TEST_CASE("a backup that was missed while the node was down is made at its next start") {
+    // A minute of the day that is soon over; after it, none until tomorrow.
+    const auto due = (std::time(nullptr) / 60 + 2) * 60;
+    std::tm time{};
+    ::gmtime_r(&due, &time);
+    BrokerOptions options;
+    options.configuration =
+        "hot_backup.time_zone = utc\nhot_backup.schedule = " + std::to_string(time.tm_min) + " " +
+        std::to_string(time.tm_hour) + " * * *\n";
+    Broker broker(std::move(options));
+
+    // No backup at all: nothing was missed, for there is nothing to know it from.
+    broker.stop();
+    broker.start();
+    REQUIRE(backups(broker.repository()).empty());
+
+    REQUIRE(wait_until_finished(broker, start_backup(broker, broker.repository())).state == "done");
+    REQUIRE(std::time(nullptr) < due);
+    broker.stop();
+    REQUIRE(std::time(nullptr) < due);
+    REQUIRE(backups(broker.repository()).size() == 1);
+    wait_for("the time at which a backup is due", 150s, [&] { return std::time(nullptr) > due; });
+    broker.start();
+    wait_for("the missed backup", 60s, [&] { return backups(broker.repository()).size() == 2; });
+    wait_until_idle(broker);
+
+    // Once.
+    broker.stop();
+    broker.start();
+    wait_until_idle(broker);
+    CHECK(backups(broker.repository()).size() == 2);
+}

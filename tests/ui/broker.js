@@ -1,0 +1,135 @@
+// A throw-away broker with the management plugin and this build's plugin, and what the tests ask of
+// it beside the page.
+'use strict';
+
+const {execFile, spawn} = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const {until} = require('./until.js');
+
+// Everybody's password is their name.
+const users = {administrator: 'administrator', monitoring: 'monitoring', management: 'management',
+               nobody: ''};
+
+class Broker {
+    // `queues`: besides some dozen of all kinds. `configuration`: lines for rabbitmq.conf.
+    static async start({queues = 20, configuration = []} = {}) {
+        const broker = new Broker();
+        broker.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'hot-backup-ui-'));
+        const ready = path.join(broker.directory, 'ready');
+        const lines = configuration.length > 0 ? ['--configuration', ...configuration] : [];
+        broker.process = spawn(
+            process.env.HOT_BACKUP_THROWAWAY_BROKER,
+            ['--queues', String(queues), '--bindings', '20', '--rate', '0', '--ready-file', ready,
+             '--enable', 'rabbitmq_management', ...lines],
+            {env: {...process.env, TMPDIR: broker.directory},
+             stdio: ['ignore', 'ignore', 'inherit']});
+        broker.ended = new Promise(resolve => broker.process.on('exit', resolve));
+        await until('the broker', 300_000, () => {
+            if (broker.process.exitCode !== null) throw new Error('the broker does not start');
+            return fs.existsSync(ready);
+        });
+        broker.settings = Object.fromEntries(
+            [...fs.readFileSync(ready, 'utf8').matchAll(/^(\w+)='(.*)'$/gm)]
+                .map(([, name, value]) => [name, value]));
+        await broker.addUsers();
+        return broker;
+    }
+
+    get url() {
+        return `http://127.0.0.1:${this.settings.MANAGEMENT_PORT}/`;
+    }
+
+    // A request to the HTTP API; throws when it is refused. Answers the decoded body.
+    async api(method, resource, body, user = 'guest') {
+        const response = await fetch(this.url + 'api' + resource, {
+            method, body: body === undefined ? undefined : JSON.stringify(body),
+            headers: {authorization: 'Basic ' + Buffer.from(`${user}:${user}`).toString('base64'),
+                      'content-type': 'application/json'}
+        });
+        const text = await response.text();
+        if (!response.ok) throw new Error(`${method} ${resource}: ${response.status} ${text}`);
+        return text === '' ? undefined : JSON.parse(text);
+    }
+
+    async addUsers() {
+        for (const [name, tags] of Object.entries(users)) {
+            await this.api('PUT', `/users/${name}`, {password: name, tags});
+            await this.allow(name, '/');
+        }
+    }
+
+    async allow(user, vhost) {
+        await this.api('PUT', `/permissions/${encodeURIComponent(vhost)}/${user}`,
+                       {configure: '.*', write: '.*', read: '.*'});
+    }
+
+    async addQueue(vhost, name, messages = 0, type = 'classic') {
+        const place = `${encodeURIComponent(vhost)}/${encodeURIComponent(name)}`;
+        await this.api('PUT', `/queues/${place}`,
+                       {durable: true, arguments: {'x-queue-type': type}});
+        for (let n = 0; n < messages; ++n) {
+            await this.api('POST', `/exchanges/${encodeURIComponent(vhost)}/amq.default/publish`, {
+                properties: {delivery_mode: 2}, routing_key: name, payload: `message ${n}`,
+                payload_encoding: 'string'
+            });
+        }
+    }
+
+    // Of a queue, counted by taking them and giving them back.
+    async messagesIn(vhost, name) {
+        const place = `${encodeURIComponent(vhost)}/${encodeURIComponent(name)}`;
+        const got = await this.api('POST', `/queues/${place}/get`,
+                                   {count: 1000, ackmode: 'ack_requeue_true', encoding: 'auto'});
+        return got.length;
+    }
+
+    // A backup, without the page. Answers its ID when it is done.
+    async backUp() {
+        const {id} = await this.api('POST', '/hot-backup/backups', {});
+        return (await this.finished(id)).backup;
+    }
+
+    async finished(id) {
+        const job = await until(`the end of job ${id}`, 300_000, async () => {
+            const now = await this.api('GET', `/hot-backup/jobs/${id}`);
+            return now.finished ? now : undefined;
+        });
+        if (job.state !== 'done') throw new Error(`job ${id}: ${JSON.stringify(job)}`);
+        return job;
+    }
+
+    backups() {
+        return this.api('GET', '/hot-backup/backups');
+    }
+
+    // Evaluates Erlang in the node.
+    eval(expression) {
+        const home = path.dirname(this.settings.COOKIE_FILE);
+        return new Promise((resolve, reject) => execFile(
+            rabbitmqctl(), ['--node', this.settings.NODE, 'eval', expression],
+            {env: {PATH: process.env.PATH, HOME: home, LANG: 'C.UTF-8',
+                   ERL_EPMD_PORT: this.settings.ERL_EPMD_PORT}},
+            (error, output) => error ? reject(error) : resolve(output.trim())));
+    }
+
+    setting(name, value) {
+        return this.eval(`application:set_env(rabbitmq_hot_backup, ${name}, ${value}).`);
+    }
+
+    async stop() {
+        this.process.kill('SIGTERM');
+        await this.ended;
+        fs.rmSync(this.directory, {recursive: true, force: true});
+    }
+}
+
+function rabbitmqctl() {
+    const parent = '/usr/lib/rabbitmq/lib';
+    const home = process.env.HOT_BACKUP_TEST_RABBITMQ_HOME ||
+        path.join(parent, fs.readdirSync(parent).sort().at(-1));
+    return path.join(home, 'sbin', 'rabbitmqctl');
+}
+
+module.exports = {Broker};
