@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds and runs the benchmark of transfers into a live broker (about three minutes): sh tests/bench/transfer.sh [--messages N] [--rounds N]
+# Builds and runs the benchmark of transfers into a live broker (about six minutes): sh tests/bench/transfer.sh [--messages N] [--rounds N]
 set -eu
 export LC_ALL=C.UTF-8
 cd "$(dirname "$0")/../.."

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
-#include <iterator>
+#include <sstream>
 #include <system_error>
 
 namespace harness {
@@ -38,8 +38,11 @@ TempDir::~TempDir() {
 }
 
 std::string read_file(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    const std::ifstream file(path, std::ios::binary);
+    // A file below /proc may end in an error, when its process does: what came before it counts.
+    std::ostringstream content;
+    content << file.rdbuf();
+    return content.str();
 }
 
 void write_file(const std::filesystem::path& path, std::string_view content) {

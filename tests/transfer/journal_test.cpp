@@ -47,6 +47,9 @@ TEST_CASE("a journal is found again, with the last word on each queue") {
     CHECK(journal.find({"/", "b"}).sum == hot_backup::MessageSum{1, 2});
     CHECK(journal.find({"/", "c"}).sent == 0);
     CHECK(journal.find({"/", "c"}).transfer != journal.find({"/", "d"}).transfer);
+    journal.forget({"/", "a"});
+    CHECK(journal.find({"/", "a"}).sent == 0);
+    CHECK(journal.find({"/", "a"}).transfer != "transfer");
     journal.remove();
     CHECK_FALSE(std::filesystem::exists(path));
 }
