@@ -110,11 +110,15 @@ with_details(Backup, Use) ->
 -spec not_deleted(Backup :: binary(), rabbit_hot_backup_protocol:error()) -> reply().
 %% That a backup is protected has no exit code of its own.
 not_deleted(Backup, Error) ->
-    {ok, Backups} = list(),
-    case [Known || #{<<"backup">> := Known, <<"protected">> := true} <- Backups,
-                   Known =:= Backup] of
-        [_] -> {conflict, Error};
-        [] -> {error, Error}
+    case list() of
+        {ok, Backups} ->
+            case [Known || #{<<"backup">> := Known, <<"protected">> := true} <- Backups,
+                           Known =:= Backup] of
+                [_] -> {conflict, Error};
+                [] -> {error, Error}
+            end;
+        {error, _} ->
+            {error, Error}
     end.
 
 -spec done(ok | {error, rabbit_hot_backup_protocol:error()}) -> reply().

@@ -6,8 +6,6 @@
 
 -behaviour(gen_server).
 
--include_lib("kernel/include/file.hrl").
-
 -export([start_link/0]).
 -export([list/0, space/0, show/1, definitions/1, protect/2, unprotect/1, delete/1, prune/2]).
 -export([init/1, handle_call/3, handle_cast/2]).
@@ -22,20 +20,26 @@
 -type space() :: #{free_bytes := non_neg_integer(), total_bytes := non_neg_integer()}.
 %% Of the file system that the repository is on.
 
--type stamp() :: [{file:filename_all(), integer()}] | changing.
+-type stamp() :: binary() | changing.
 %% When the directories changed last, in seconds: of a list that is as old as that nobody knows
 %% whether it came before the change or after it.
 
 -record(state, {stamp = changing :: stamp(),
                 listing = {[], undefined} :: listing(),
                 space = unknown :: space() | unknown,
-                read :: integer() | undefined}).  % when, in seconds of the monotonic clock
+                read :: integer() | undefined,  % when, in seconds of the monotonic clock
+                %% A look at the repository that has not come back.
+                stuck :: rabbit_hot_backup_os_process:os_process() | undefined}).
 
 %% The space changes without the repository: it is asked for again when it is this old, in seconds.
 -define(SPACE_AGE, 30).
 
 %% How long the program may take to read manifests, and to remove packs, in milliseconds.
 -define(LOOK, 60000).
+%% And to say when the repository changed last.
+-define(GLANCE, 5000).
+%% For how long what was wrong with a list is believed, in seconds.
+-define(ERROR_AGE, 30).
 -define(REMOVE, 600000).
 
 -spec start_link() -> {ok, pid()} | {error, term()}.
@@ -48,12 +52,32 @@ start_link() ->
 -spec list() -> listing().
 %% One that asks while the list is being read gets the same one.
 list() ->
-    gen_server:call(?MODULE, list, infinity).
+    case ask(list) of
+        {error, Error} -> {[], Error};
+        Listing -> Listing
+    end.
 
 -spec space() -> {ok, space()} | unknown.
 %% Half a minute old at most. It is not known when there is no repository yet.
 space() ->
-    gen_server:call(?MODULE, space, infinity).
+    case ask(space) of
+        {error, _} -> unknown;
+        Space -> Space
+    end.
+
+-spec ask(list | space) -> term() | {error, rabbit_hot_backup_protocol:error()}.
+ask(What) ->
+    try
+        gen_server:call(?MODULE, What, ?LOOK + ?GLANCE)
+    catch
+        exit:{timeout, _} -> {error, stalled()}
+    end.
+
+-spec stalled() -> rabbit_hot_backup_protocol:error().
+stalled() ->
+    rabbit_hot_backup_protocol:error(
+      stalled, "the repository ~ts does not answer", [rabbit_hot_backup_settings:repository()],
+      "See whether its disk works, or the network that it is mounted over.").
 
 -spec show(Backup :: binary()) ->
           {ok, rabbit_hot_backup_program:object()} | {error, rabbit_hot_backup_protocol:error()}.
@@ -121,32 +145,42 @@ init([]) ->
     {ok, #state{}}.
 
 -spec handle_call(list | space, gen_server:from(), #state{}) ->
-          {reply, listing() | {ok, space()} | unknown, #state{}}.
-handle_call(list, _, State) ->
-    #state{listing = Listing} = Next = current(State),
-    {reply, Listing, Next};
-handle_call(space, _, State) ->
-    case recent(State) of
-        #state{space = unknown} = Next -> {reply, unknown, Next};
-        #state{space = Space} = Next -> {reply, {ok, Space}, Next}
+          {reply, listing() | {ok, space()} | unknown | {error, rabbit_hot_backup_protocol:error()},
+           #state{}}.
+handle_call(What, _, State) ->
+    case up_to_date(What, State) of
+        {ok, #state{listing = Listing} = Next} when What =:= list -> {reply, Listing, Next};
+        {ok, #state{space = unknown} = Next} -> {reply, unknown, Next};
+        {ok, #state{space = Space} = Next} -> {reply, {ok, Space}, Next};
+        {stalled, Next} -> {reply, {error, stalled()}, Next}
     end.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(_, State) ->
     {noreply, State}.
 
--spec current(#state{}) -> #state{}.
-current(#state{stamp = Known} = State) ->
-    case stamp() of
-        Known when Known =/= changing -> State;
-        Stamp -> read(Stamp)
+-spec up_to_date(list | space, #state{}) -> {ok, #state{}} | {stalled, #state{}}.
+up_to_date(What, State) ->
+    case stamp(State) of
+        {ok, Stamp} ->
+            case is_current(What, Stamp, State) of
+                true -> {ok, State};
+                false -> {ok, read(Stamp)}
+            end;
+        {stuck, Process} ->
+            {stalled, State#state{stuck = Process}}
     end.
 
--spec recent(#state{}) -> #state{}.
-recent(#state{read = Read} = State) ->
-    case Read =/= undefined andalso erlang:monotonic_time(second) - Read =< ?SPACE_AGE of
-        true -> State;
-        false -> read(stamp())
+-spec is_current(list | space, stamp(), #state{}) -> boolean().
+is_current(_, _, #state{read = undefined}) ->
+    false;
+is_current(What, Stamp, #state{stamp = Known, listing = {_, Error}, read = Read}) ->
+    Age = erlang:monotonic_time(second) - Read,
+    Unchanged = Stamp =:= Known andalso Stamp =/= changing
+        andalso (Error =:= undefined orelse Age =< ?ERROR_AGE),
+    case What of
+        list -> Unchanged;
+        space -> Age =< ?SPACE_AGE
     end.
 
 -spec read(stamp()) -> #state{}.
@@ -167,20 +201,36 @@ space([#{<<"free_bytes">> := Free, <<"total_bytes">> := Total}]) ->
 space([]) ->
     unknown.
 
--spec stamp() -> stamp().
-stamp() ->
-    Repository = rabbit_hot_backup_settings:repository(),
-    Times = [{Path, changed(Path)}
-             || Name <- ["manifests", "marks"], Path <- [filename:join(Repository, Name)]],
-    Latest = lists:max([Time || {_, Time} <- Times]),
-    case os:system_time(second) - Latest of
-        Age when Age > 1 -> Times;
-        _ -> changing
+-spec stamp(#state{}) -> {ok, stamp()} | {stuck, rabbit_hot_backup_os_process:os_process()}.
+%% Another program looks: a file system that does not answer would keep one of the VM's few threads
+%% for files. One that hangs is not followed by a second.
+stamp(#state{stuck = undefined}) ->
+    look();
+stamp(#state{stuck = Process}) ->
+    case rabbit_hot_backup_os_process:wait(Process, 0) of
+        gone -> look();
+        running -> {stuck, Process}
     end.
 
--spec changed(file:filename_all()) -> integer().
-changed(Path) ->
-    case file:read_file_info(Path, [raw, {time, posix}]) of
-        {ok, #file_info{mtime = Time}} -> Time;
-        {error, _} -> 0
+-spec look() -> {ok, stamp()} | {stuck, rabbit_hot_backup_os_process:os_process()}.
+look() ->
+    Repository = rabbit_hot_backup_settings:repository(),
+    Arguments = ["-c", "%.9Y"] ++ [filename:join(Repository, Name) || Name <- ["manifests", "marks"]],
+    case rabbit_hot_backup_os_process:output("stat", Arguments, ?GLANCE) of
+        {ok, Lines} -> {ok, stamp_of(Lines)};
+        {stuck, Process} -> {stuck, Process};
+        none -> {ok, changing}
+    end.
+
+-spec stamp_of(binary()) -> stamp().
+stamp_of(Lines) ->
+    %% Of a directory that is not there it prints why.
+    Times = case re:run(Lines, "^[0-9]+(?=\\.[0-9]+$)", [global, multiline, {capture, first, binary}]) of
+                {match, Found} -> [binary_to_integer(Time) || [Time] <- Found];
+                nomatch -> []
+            end,
+    Latest = lists:max([0 | Times]),
+    case os:system_time(second) - Latest of
+        Age when Age > 1 -> Lines;
+        _ -> changing
     end.

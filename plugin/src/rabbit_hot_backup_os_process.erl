@@ -6,7 +6,7 @@
 %% /proc/PID/stat).
 -module(rabbit_hot_backup_os_process).
 
--export([identify/1, gone/0, interrupt/1, kill/1, wait/2, end_group/2]).
+-export([output/3, identify/1, gone/0, interrupt/1, kill/1, wait/2, end_group/2]).
 
 -export_type([os_process/0]).
 
@@ -14,6 +14,38 @@
 
 %% How often a process that should end is looked at.
 -define(GLANCE, 20).
+
+-spec output(Program :: string(), [file:filename_all()], Milliseconds :: non_neg_integer()) ->
+          {ok, binary()} | {stuck, os_process()} | none.
+%% Runs a small program that is on the path, with what it prints on both of its outputs. One that
+%% does not end in time is killed, which does not help while a disk does not answer it.
+output(Program, Arguments, Milliseconds) ->
+    case os:find_executable(Program) of
+        false ->
+            none;
+        Path ->
+            Port = open_port({spawn_executable, Path},
+                             [{args, Arguments}, binary, exit_status, use_stdio, stderr_to_stdout,
+                              hide, {cd, "/"}]),
+            Process = case erlang:port_info(Port, os_pid) of
+                          {os_pid, Pid} -> identify(Pid);
+                          undefined -> gone()
+                      end,
+            collect(Port, Process, <<>>, erlang:monotonic_time(millisecond) + Milliseconds)
+    end.
+
+-spec collect(port(), os_process(), binary(), Deadline :: integer()) ->
+          {ok, binary()} | {stuck, os_process()}.
+collect(Port, Process, Output, Deadline) ->
+    receive
+        {Port, {data, Data}} -> collect(Port, Process, <<Output/binary, Data/binary>>, Deadline);
+        {Port, {exit_status, _}} -> {ok, Output}
+    after max(0, Deadline - erlang:monotonic_time(millisecond)) ->
+            unlink(Port),
+            exit(Port, kill),
+            kill(Process),
+            {stuck, Process}
+    end.
 
 -spec identify(non_neg_integer()) -> os_process().
 identify(Pid) ->

@@ -18,11 +18,13 @@
 -record(program, {port :: port(),
                   process :: rabbit_hot_backup_os_process:os_process(),
                   line = [] :: iodata(),
-                  read = 0 :: non_neg_integer()}).
+                  %% Bytes: of the line, and of all lines but those that tell progress.
+                  length = 0 :: non_neg_integer(),
+                  printed = 0 :: non_neg_integer()}).
 
 -opaque program() :: #program{}.
 
-%% The longest line, and all that one run may print, in bytes. `show` of a node with tens of
+%% The longest line, and all of a run that is kept, in bytes. `show` of a node with tens of
 %% thousands of queues prints some megabytes in a line.
 -define(LONGEST_LINE, 64 * 1024 * 1024).
 -define(LINE_PIECE, 64 * 1024).
@@ -68,6 +70,9 @@ collect(#program{port = Port} = Program, Objects, Deadline) ->
             case received(Message, Program) of
                 {printed, #{<<"message_type">> := <<"status">>}, Read} ->
                     collect(Read, Objects, Deadline);
+                {printed, _, #program{printed = Printed}} when Printed > ?LONGEST_LINE ->
+                    kill(Program),
+                    {error, printed_too_much(), lists:reverse(Objects)};
                 {printed, Object, Read} ->
                     collect(Read, [Object | Objects], Deadline);
                 {more, Read} ->
@@ -166,19 +171,20 @@ identify(Port) ->
         | {exited, Code :: non_neg_integer()}
         | ignored.
 %% What an Erlang message means that came to the program's owner. The exit code comes last.
-received({Port, {data, {_, Piece}}}, #program{port = Port, read = Read})
-  when Read + byte_size(Piece) > ?LONGEST_LINE ->
+received({Port, {data, {_, Piece}}}, #program{port = Port, length = Length})
+  when Length + byte_size(Piece) > ?LONGEST_LINE ->
     {broken, printed_too_much()};
-received({Port, {data, {noeol, Piece}}}, #program{port = Port, line = Line, read = Read} = Program) ->
-    {more, Program#program{line = [Line, Piece], read = Read + byte_size(Piece)}};
-received({Port, {data, {eol, Piece}}}, #program{port = Port, line = Line, read = Read} = Program) ->
-    Next = Program#program{line = [], read = Read + byte_size(Piece)},
+received({Port, {data, {noeol, Piece}}},
+         #program{port = Port, line = Line, length = Length} = Program) ->
+    {more, Program#program{line = [Line, Piece], length = Length + byte_size(Piece)}};
+received({Port, {data, {eol, Piece}}},
+         #program{port = Port, line = Line, length = Length, printed = Printed} = Program) ->
+    Next = Program#program{line = [], length = 0},
     try rabbit_hot_backup_compat:decode_json(iolist_to_binary([Line, Piece])) of
         #{<<"message_type">> := <<"status">>} = Object ->
-            %% A long run may tell its progress for hours: that is not kept.
-            {printed, Object, Next#program{read = Read}};
-        #{<<"message_type">> := _} = Object ->
             {printed, Object, Next};
+        #{<<"message_type">> := _} = Object ->
+            {printed, Object, Next#program{printed = Printed + Length + byte_size(Piece)}};
         _ ->
             {broken, not_understood()}
     catch

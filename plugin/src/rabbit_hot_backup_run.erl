@@ -19,7 +19,7 @@
 %% The exit reason is `{shutdown, Outcome}`.
 
 
--type run() :: #{backup => binary()}.
+-type run() :: #{backup => binary(), verified_later => true}.
 
 -type result() :: {ok, run()} | {failed, rabbit_hot_backup_monitor:step(), rabbit_hot_backup_protocol:error(), run()}.
 
@@ -27,6 +27,10 @@
 %% often to try, in milliseconds.
 -define(PATIENCE, 3600000).
 -define(PAUSE, 30000).
+%% Before a check is tried again that lost its place to another one.
+-define(AGAIN, 1000).
+%% How long a backup waits for its verification while something else is checked.
+-define(CHECK_PATIENCE, 600000).
 
 -spec start_link(order()) -> pid().
 start_link(Order) ->
@@ -50,7 +54,21 @@ run(backup) ->
 run(drill) ->
     outcome([report(drill())]);
 run({missed, IsMissed}) ->
-    {Backups, _} = rabbit_hot_backup_catalogue:list(),
+    case backups() of
+        {ok, Backups} ->
+            run_missed(IsMissed, Backups);
+        {error, Error} ->
+            %% A disk may come later than the node.
+            rabbit_hot_backup_compat:log(
+              warning, "whether a backup was missed is not known yet: ~ts",
+              [rabbit_hot_backup_protocol:format_error(Error)]),
+            pause(?PAUSE),
+            run({missed, IsMissed})
+    end.
+
+-spec run_missed(fun((rabbit_hot_backup_cron:seconds()) -> boolean()),
+                 [rabbit_hot_backup_program:object()]) -> outcome().
+run_missed(IsMissed, Backups) ->
     case rabbit_hot_backup_listing:newest(rabbit_hot_backup_listing:of_node(Backups)) of
         {ok, Newest} ->
             Started = floor(rabbit_hot_backup_listing:time(<<"started">>, Newest)),
@@ -65,6 +83,15 @@ run({missed, IsMissed}) ->
         none ->
             %% There is nothing that it could be known from.
             nothing
+    end.
+
+-spec backups() -> {ok, [rabbit_hot_backup_program:object()]}
+                 | {error, rabbit_hot_backup_protocol:error()}.
+%% A repository that is not there yet has none.
+backups() ->
+    case rabbit_hot_backup_catalogue:list() of
+        {[], #{code := Code} = Error} when Code =/= not_found -> {error, Error};
+        {Backups, _} -> {ok, Backups}
     end.
 
 -spec outcome([done | failed]) -> done | failed.
@@ -163,7 +190,7 @@ back_up(Run) ->
 -spec back_up(run(), Deadline :: integer()) -> result().
 back_up(Run, Deadline) ->
     Start = fun() -> rabbit_hot_backup:start_backup(#{actor => actor()}) end,
-    case do_job(backup, Start) of
+    case do_job(backup, Start, infinity) of
         {ok, #{backup := Backup}} ->
             {ok, Run#{backup => Backup}};
         {error, #{code := busy} = Error} ->
@@ -181,12 +208,22 @@ back_up(Run, Deadline) ->
 -spec verify(run()) -> result().
 verify(#{backup := Backup} = Run) ->
     Start = fun() -> rabbit_hot_backup:start_verification(Backup, actor()) end,
-    case rabbit_hot_backup_settings:verify_after_backup() andalso do_job(check, Start) of
-        {error, Error} -> {failed, verify, Error, Run};
-        _ -> {ok, Run}
+    Deadline = erlang:monotonic_time(millisecond) + ?CHECK_PATIENCE,
+    case rabbit_hot_backup_settings:verify_after_backup() andalso do_job(check, Start, Deadline) of
+        {error, Error} ->
+            {failed, verify, Error, Run};
+        later ->
+            %% The next backup is not to wait for it.
+            ok = rabbit_hot_backup_schedule:verify_later(Backup),
+            {ok, Run#{verified_later => true}};
+        _ ->
+            {ok, Run}
     end.
 
 -spec prune(run()) -> result().
+%% Not before it is known that the new backup is good; the next run does it.
+prune(#{verified_later := true} = Run) ->
+    {ok, Run};
 prune(Run) ->
     case rabbit_hot_backup_settings:retention_options() of
         [] ->
@@ -203,11 +240,17 @@ prune(Run) ->
 
 -spec drill() -> result().
 drill() ->
-    {Backups, _} = rabbit_hot_backup_catalogue:list(),
+    case backups() of
+        {ok, Backups} -> drill(Backups);
+        {error, Error} -> {failed, drill, Error, #{}}
+    end.
+
+-spec drill([rabbit_hot_backup_program:object()]) -> result().
+drill(Backups) ->
     case rabbit_hot_backup_listing:newest_verified(rabbit_hot_backup_listing:of_node(Backups)) of
         {ok, #{<<"backup">> := Backup}} ->
             Start = fun() -> rabbit_hot_backup:start_drill(Backup, actor()) end,
-            case do_job(check, Start) of
+            case do_job(check, Start, infinity) of
                 {ok, _} -> {ok, #{}};
                 {error, Error} -> {failed, drill, Error, #{}}
             end;
@@ -221,18 +264,28 @@ drill() ->
 %% Jobs
 
 -spec do_job(backup | check, fun(() -> {ok, rabbit_hot_backup_jobs:id()}
-                                     | {error, rabbit_hot_backup_protocol:error()})) ->
-          {ok, rabbit_hot_backup_jobs:job()} | {error, rabbit_hot_backup_protocol:error()}.
-%% Waits until nothing else is being done that would be in its way, and for its end.
-do_job(Slot, Start) ->
+                                     | {error, rabbit_hot_backup_protocol:error()}),
+             Deadline :: integer() | infinity) ->
+          {ok, rabbit_hot_backup_jobs:job()} | {error, rabbit_hot_backup_protocol:error()} | later.
+%% Waits until nothing else is being done that would be in its way, and for its end. `later`: it was
+%% not begun before the deadline, in milliseconds of the monotonic clock.
+do_job(Slot, Start, Deadline) ->
     case rabbit_hot_backup_jobs:running_in(Slot) of
         {ok, #{id := Id}} ->
-            _ = wait(Id),
-            do_job(Slot, Start);
+            case wait(Id, Deadline) of
+                later -> later;
+                _ -> do_job(Slot, Start, Deadline)
+            end;
         none ->
             case Start() of
-                {ok, Id} -> ended(wait(Id));
-                {error, Error} -> {error, Error}
+                {ok, Id} ->
+                    ended(wait(Id, infinity));
+                {error, #{code := busy}} when Slot =:= check ->
+                    %% Somebody else was as quick.
+                    pause(?AGAIN),
+                    do_job(Slot, Start, Deadline);
+                {error, Error} ->
+                    {error, Error}
             end
     end.
 
@@ -243,12 +296,18 @@ ended(#{error := Error}) -> {error, Error};
 ended(#{id := Id, state := State}) ->
     {error, rabbit_hot_backup_protocol:error(cancelled, "job ~b was ~ts", [Id, State])}.
 
--spec wait(rabbit_hot_backup_jobs:id()) -> rabbit_hot_backup_jobs:job().
+-spec wait(rabbit_hot_backup_jobs:id(), Deadline :: integer() | infinity) ->
+          rabbit_hot_backup_jobs:job() | later.
 %% Every job ends: somebody watches over it.
-wait(Id) ->
+wait(Id, Deadline) ->
+    Time = case Deadline of
+               infinity -> infinity;
+               _ -> max(0, Deadline - erlang:monotonic_time(millisecond))
+           end,
     receive
         {job_ended, #{id := Id} = Job} -> Job;
         {'EXIT', Pid, Reason} when is_pid(Pid) -> exit(Reason)
+    after Time -> later
     end.
 
 -spec pause(Milliseconds :: pos_integer()) -> ok.

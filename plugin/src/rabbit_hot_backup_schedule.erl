@@ -10,7 +10,7 @@
 
 -behaviour(gen_server).
 
--export([start_link/0, status/0, run_now/0]).
+-export([start_link/0, status/0, run_now/0, verify_later/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -export_type([status/0]).
@@ -51,6 +51,11 @@ start_link() ->
 -spec status() -> status().
 status() ->
     gen_server:call(?MODULE, status).
+
+-spec verify_later(Backup :: binary()) -> ok.
+%% Of a scheduled backup whose run could not wait for it.
+verify_later(Backup) ->
+    gen_server:cast(?MODULE, {verify_later, Backup, #{user => <<"schedule (later)">>}}).
 
 -spec run_now() -> ok | {error, rabbit_hot_backup_protocol:error()}.
 %% Does now what is done by schedule, hooks and retention included.
@@ -96,6 +101,8 @@ line(Kind, #state{plans = Plans, runs = Runs, last = Last}) ->
       last => maps:get(Kind, Last, null)}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
+handle_cast({verify_later, Backup, Actor}, #state{unverified = Unverified} = State) ->
+    {noreply, verify(State#state{unverified = Unverified ++ [{Backup, Actor}]})};
 handle_cast(_, State) ->
     {noreply, State}.
 
@@ -229,6 +236,9 @@ verify(#state{unverified = [{Backup, Actor} | Others]} = State) ->
         {ok, _} ->
             State;
         none ->
-            _ = rabbit_hot_backup:start_verification(Backup, Actor),
-            State#state{unverified = Others}
+            case rabbit_hot_backup:start_verification(Backup, Actor) of
+                %% Somebody was as quick: its end comes here, too.
+                {error, #{code := busy}} -> State;
+                _ -> State#state{unverified = Others}
+            end
     end.

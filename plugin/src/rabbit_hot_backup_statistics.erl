@@ -84,12 +84,13 @@ named({VHost, Name} = Queue, Offsets) ->
 
 -spec details(binary(), binary()) -> [{atom(), term()}].
 %% The bytes of the messages' bodies, which a stream does not count; and how many messages survive a
-%% restart, which only a classic queue counts.
+%% restart, and since when it has nothing to do, which only a classic queue tells.
 details(VHost, Name) ->
     try ets:lookup(queue_metrics, {resource, VHost, queue, Name}) of
         [{_, Properties, _}] ->
             [{bytes, proplists:get_value(message_bytes, Properties, unknown)},
-             {persistent, proplists:get_value(messages_persistent, Properties, unknown)}];
+             {persistent, proplists:get_value(messages_persistent, Properties, unknown)},
+             {idle_since, proplists:get_value(idle_since, Properties, unknown)}];
         [] ->
             []
     catch

@@ -15,12 +15,17 @@
 -define(FINDINGS, 1000).
 %% How long a program that is to end may clean up: it stops its sandbox and removes it.
 -define(CLEAN_UP, 60000).
+%% How long it may say nothing, and how often that is looked at. A broker that boots, or a queue that
+%% is asked, takes some minutes at most.
+-define(SILENCE, 30 * 60000).
+-define(LISTEN, 60000).
 %% The same when the plugin is stopped, which is not to wait for long.
 -define(HURRY, 4000).
 
 -record(state, {job :: rabbit_hot_backup_jobs:id(),
                 program :: rabbit_hot_backup_program:program(),
                 cancelled = false :: boolean(),
+                heard = now_ms() :: integer(),
                 result = #{} :: map(),
                 %% The latest first.
                 findings = [] :: [map()],
@@ -53,6 +58,7 @@ init({Order, Arguments, {Asker, Reference}}) ->
             case rabbit_hot_backup_program:start(Arguments) of
                 {ok, Program} ->
                     Asker ! {Reference, Job},
+                    _ = erlang:start_timer(?LISTEN, self(), silence),
                     {ok, #state{job = Job, program = Program}};
                 {error, Error} ->
                     ok = rabbit_hot_backup_jobs:end_job(self(), Job, failed, #{error => Error}),
@@ -78,12 +84,21 @@ handle_cast(cancel, #state{program = Program} = State) ->
 handle_info({timeout, _, cancelled}, #state{program = Program} = State) ->
     ok = rabbit_hot_backup_program:kill(Program),
     finish(cancelled, State);
+handle_info({timeout, _, silence}, #state{program = Program, heard = Heard} = State) ->
+    case now_ms() - Heard > ?SILENCE of
+        true ->
+            ok = rabbit_hot_backup_program:kill(Program),
+            finish(failed, State#state{error = silent()});
+        false ->
+            _ = erlang:start_timer(?LISTEN, self(), silence),
+            {noreply, State}
+    end;
 handle_info(Message, #state{program = Program} = State) ->
     case rabbit_hot_backup_program:received(Message, Program) of
         {printed, #{<<"message_type">> := Type} = Object, Read} ->
-            {noreply, printed(Type, Object, State#state{program = Read})};
+            {noreply, printed(Type, Object, State#state{program = Read, heard = now_ms()})};
         {more, Read} ->
-            {noreply, State#state{program = Read}};
+            {noreply, State#state{program = Read, heard = now_ms()}};
         {broken, Error} ->
             ok = rabbit_hot_backup_program:kill(Program),
             finish(failed, State#state{error = Error});
@@ -125,6 +140,16 @@ printed(_, Object, #state{findings = Findings} = State) when length(Findings) < 
     State#state{findings = [Object | Findings]};
 printed(_, _, State) ->
     State.
+
+-spec now_ms() -> integer().
+now_ms() ->
+    erlang:monotonic_time(millisecond).
+
+-spec silent() -> rabbit_hot_backup_protocol:error().
+silent() ->
+    rabbit_hot_backup_protocol:error(
+      stalled, "the program said nothing for half an hour", [],
+      "See whether the disks of the repository and of the scratch directory work.").
 
 -spec exited(Code :: non_neg_integer(), #state{}) -> #state{}.
 exited(Code, #state{error = undefined} = State) ->

@@ -59,9 +59,21 @@ private:
     Path path_;
 };
 
+std::unique_ptr<OpenFile> create_in_directory(const Path& path) {
+    try {
+        return posix_file_system().create(path);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::not_found) {
+            throw;
+        }
+        // No backup is missing, which that code is about, but the directory.
+        throw Error(ErrorCode::failed, error.what(), "Name a file in a directory that exists.");
+    }
+}
+
 void write_regular_file(const Path& path, const std::function<void(std::ostream&)>& write) {
     const auto temporary_path = Path(path) += "." + std::to_string(::getpid()) + ".tmp";
-    const auto file = posix_file_system().create(temporary_path);
+    const auto file = create_in_directory(temporary_path);
     Temporary temporary(temporary_path);
     FileBuffer buffer(*file);
     std::ostream stream(&buffer);
@@ -94,15 +106,7 @@ void write_output_file(const Path& path, const std::function<void(std::ostream&)
     const auto type = std::filesystem::status(resolved, ignored).type();
     if (type == std::filesystem::file_type::regular ||
         type == std::filesystem::file_type::not_found) {
-        try {
-            write_regular_file(resolved, write);
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::not_found) {
-                throw;
-            }
-            // No backup is missing, which that code is about, but the directory.
-            throw Error(ErrorCode::failed, error.what(), "Name a file in a directory that exists.");
-        }
+        write_regular_file(resolved, write);
     } else {
         write_special_file(resolved, write);
     }

@@ -15,11 +15,12 @@ namespace {
 constexpr std::size_t longest_line = std::size_t{64} << 10;
 
 using Number = std::optional<std::uint64_t> QueueStatistics::*;
-constexpr std::array<std::pair<const char*, Number>, 6> numbers{{
+constexpr std::array<std::pair<const char*, Number>, 7> numbers{{
     {"ready", &QueueStatistics::ready},
     {"unacknowledged", &QueueStatistics::unacknowledged},
     {"bytes", &QueueStatistics::bytes},
     {"persistent", &QueueStatistics::persistent},
+    {"idle_since", &QueueStatistics::idle_since},
     {"first_offset", &QueueStatistics::first_offset},
     {"last_offset", &QueueStatistics::last_offset},
 }};

@@ -19,8 +19,10 @@ struct QueueStatistics {
     std::optional<std::uint64_t> unacknowledged;  // messages
     std::optional<std::uint64_t> bytes;           // of both
     std::optional<std::uint64_t> persistent;      // of both, messages that survive a restart
-    std::optional<std::uint64_t> first_offset;    // of a stream
-    std::optional<std::uint64_t> last_offset;     // of a stream
+    // Of a classic queue that had nothing to do when it counted: Unix time in milliseconds.
+    std::optional<std::uint64_t> idle_since;
+    std::optional<std::uint64_t> first_offset;  // of a stream
+    std::optional<std::uint64_t> last_offset;   // of a stream
     bool operator==(const QueueStatistics&) const = default;
 };
 

@@ -154,6 +154,7 @@ struct Counted {
 
 Counted count_messages(Broker& broker) {
     Counted counted;
+    counted.totals.counted = now();
     broker.stream_statistics([&](const QueueStatistics& queue) {
         counted.lines += to_line(queue);
         add(counted.totals, queue);

@@ -73,6 +73,7 @@ QueueStatistics queue_statistics(const Fields& fields) {
     queue.unacknowledged = fields.optional_count("unacknowledged");
     queue.bytes = fields.optional_count("bytes");
     queue.persistent = fields.optional_count("persistent");
+    queue.idle_since = fields.optional_count("idle_since");
     queue.first_offset = fields.optional_count("first_offset");
     queue.last_offset = fields.optional_count("last_offset");
     return queue;

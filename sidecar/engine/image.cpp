@@ -28,6 +28,8 @@ constexpr std::uint64_t most_passes = 12;
 // So often the backup looks for a moment in which nobody changes metadata. Then writers have to
 // wait for it.
 constexpr std::uint64_t polite_attempts = 4;
+// How long what is done before a stop serves the next attempts, too.
+constexpr std::chrono::seconds prepared_for{3};
 
 // Why a stop was of no use, and how often that may be before the backup gives up. A stop that is
 // given up by ourselves costs the node a millisecond, one that is late costs it `max_pause`.
@@ -69,7 +71,7 @@ public:
     Image take() {
         converge();
         for (;;) {
-            before_stop_();
+            prepare_stop();
             image_.checkpoint =
                 broker_.begin_checkpoint(misses_.at(Miss::committed) >= polite_attempts);
             if (!is_little(copy_.remainder())) {
@@ -87,6 +89,19 @@ public:
     }
 
 private:
+    // What may take a while: it must not come between the checkpoint and the stop.
+    void prepare_stop() {
+        if (prepared_ && LiveCopy::Clock::now() - *prepared_ < prepared_for) {
+            return;
+        }
+        const bool was_little = is_little(copy_.remainder());
+        before_stop_();
+        prepared_ = LiveCopy::Clock::now();
+        if (was_little && !is_little(copy_.remainder())) {
+            pass();
+        }
+    }
+
     // Copies until a stop would be short, and soon over.
     void converge() {
         auto before = std::numeric_limits<std::uint64_t>::max();
@@ -261,6 +276,7 @@ private:
     Image image_;
     Cut cut_;
     bool committed_ = false;  // the log has what the checkpoint has not
+    std::optional<LiveCopy::Clock::time_point> prepared_;
     std::string phase_;
     std::uint64_t done_ = 0;
     std::array<std::uint64_t, Miss::kinds> misses_{};

@@ -130,6 +130,10 @@ void Archive::add_packs() {
 void Archive::add_marks() {
     std::map<std::string, std::string> marks;
     for (const std::string& name : list_marks(repository_, backup_id_)) {
+        // What was found of the files here says nothing of those that will be unpacked.
+        if (!name.ends_with(".protected")) {
+            continue;
+        }
         try {
             const auto file = repository_.file_system().open(repository_.marks() / name);
             std::string text(max_mark_size, '\0');

@@ -1,5 +1,5 @@
-// A backup as one stream: a tar archive of a repository that holds just this backup. Unpacked
-// anywhere, it is verified and restored as any other.
+// A backup as one stream: a tar archive of a repository that holds just this backup and whether it
+// is protected. Unpacked anywhere, it is verified and restored as any other.
 #pragma once
 
 #include "sidecar/repository/repository.hpp"

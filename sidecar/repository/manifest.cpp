@@ -71,7 +71,8 @@ OrderedJson to_json(const MessageTotals& messages) {
     return {{"queues", messages.queues},
             {"ready", messages.ready},
             {"unacknowledged", messages.unacknowledged},
-            {"bytes", messages.bytes}};
+            {"bytes", messages.bytes},
+            {"counted", to_text(messages.counted)}};
 }
 
 OrderedJson to_json(const CutSummary& cut) {
@@ -208,7 +209,7 @@ Counts read_counts(const Fields& fields) {
 
 MessageTotals read_messages(const Fields& fields) {
     return {fields.number("queues"), fields.number("ready"), fields.number("unacknowledged"),
-            fields.number("bytes")};
+            fields.number("bytes"), fields.time("counted")};
 }
 
 CutSummary read_cut(const Fields& fields) {

@@ -53,6 +53,7 @@ struct MessageTotals {
     std::uint64_t ready = 0;
     std::uint64_t unacknowledged = 0;
     std::uint64_t bytes = 0;  // of both
+    Timestamp counted;        // when it was asked
     bool operator==(const MessageTotals&) const = default;
 };
 

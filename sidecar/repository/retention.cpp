@@ -128,14 +128,15 @@ private:
         found->reasons->push_back(reason);
     }
 
+    // Better is a newer one that is intact: most of a recent backup can be had from it although it
+    // is damaged, and none of it from one that is older.
     void keep_damaged_unless_better_is_kept() {
-        const bool better = std::any_of(members_.begin(), members_.end(), [](const Member& member) {
-            return member.intact() && !member.reasons->empty();
-        });
+        bool better = false;
         for (const Member& member : members_) {
             if (!better && member.damaged() && member.reasons->empty()) {
                 member.reasons->push_back(RetentionReason::no_intact_is_kept);
             }
+            better = better || (member.intact() && !member.reasons->empty());
         }
     }
 

@@ -47,7 +47,7 @@ enum class RetentionReason {
     newest_intact,      // the newest that is known to be intact
     newest_readable,    // none is known to be intact: the newest that may be
     unreadable,         // nobody knows what it is
-    no_intact_is_kept,  // damaged, but what would be kept is not known to be better
+    no_intact_is_kept,  // damaged, but nothing newer is kept that is known to be intact
 };
 
 // As it is written in JSON: "last", "protected", "newest_intact".
@@ -60,7 +60,7 @@ using RetentionReasons = std::vector<RetentionReason>;
 using UtcOffset = std::function<std::chrono::seconds(Timestamp)>;
 
 // The reasons for each of the backups, in the order in which they are given. A damaged backup
-// counts for no rule; it goes only when one known to be intact is kept.
+// counts for no rule; it goes only when a newer one known to be intact is kept.
 std::vector<RetentionReasons> apply_retention(const std::vector<RetentionBackup>& backups,
                                               const RetentionRules& rules, const UtcOffset& offset);
 

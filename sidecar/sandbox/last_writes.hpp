@@ -12,8 +12,9 @@
 namespace hot_backup {
 
 struct LastWrites {
-    // Of each classic queue, by vhost and name: its own index, which every message and every
-    // acknowledgement changes.
+    // Of each classic queue, by vhost and name: its own index. Every message and acknowledgement
+    // changes it, those that somebody waits for a confirm of at once, others when the queue has
+    // nothing else to do.
     std::map<std::pair<std::string, std::string>, Timestamp> classic;
     // Of all quorum queues: they share one write-ahead log.
     std::optional<Timestamp> quorum;

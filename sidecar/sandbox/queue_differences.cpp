@@ -97,14 +97,19 @@ private:
             // Seconds may move a count, but they hardly take all of many.
             const bool emptied = found == 0 && *wanted >= many_messages;
             report(name, "messages", *wanted, found,
-                   emptied ? std::string() : excuse_of(name, served));
+                   emptied ? std::string() : excuse_of(name, statistics, served));
         }
     }
 
-    std::string excuse_of(const Name& name, const ServedQueue& served) const {
+    std::string excuse_of(const Name& name, const QueueStatistics& statistics,
+                          const ServedQueue& served) const {
         const bool quorum = served.type == "quorum";
         const auto last_write = quorum ? expected_.last_writes.quorum : last_write_of_classic(name);
-        if (!last_write || expected_.instant - *last_write >= quiet_time) {
+        const bool written = last_write && expected_.counted - *last_write < quiet_time;
+        // A classic queue keeps what nobody waits for a confirm of to itself until it has nothing
+        // else to do.
+        const bool resting = quorum || statistics.idle_since.has_value();
+        if (!written && resting) {
             return {};
         }
         return std::string(quorum ? "messages of quorum queues were" : "its messages were") +

@@ -5,11 +5,11 @@
 //
 // Classic and quorum queues: how many messages they have. What the backup says of that
 // (statistics/queues) is what the node had counted right before the instant, some of it up to five
-// seconds earlier. So it is exact where nothing came or went for `quiet_time` before the instant,
-// whatever began after it. By the files, that is known of each classic queue by itself, and of all
-// quorum queues together. Where it is so, another number is a finding; else it is reported with
-// that excuse. Messages that RabbitMQ does not keep over a restart do not count where the node told
-// them apart.
+// seconds earlier. So it is exact where nothing came or went for `quiet_time` before that, and a
+// classic queue had nothing to do. By the files, the former is known of each classic queue by
+// itself, and of all quorum queues together. Where it is so, another number is a finding; else it
+// is reported with that excuse. Messages that RabbitMQ does not keep over a restart do not count
+// where the node told them apart.
 #pragma once
 
 #include "sidecar/definitions/queue_inventory.hpp"
@@ -32,7 +32,7 @@ struct ExpectedQueues {
     std::vector<StoredVhost> vhosts;
     std::map<std::string, std::optional<StreamOffsets>> streams;  // by directory
     LastWrites last_writes;
-    Timestamp instant;
+    Timestamp counted;  // when the node was asked for its counts
 };
 
 struct QueueTotals {

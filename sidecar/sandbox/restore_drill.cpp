@@ -14,7 +14,8 @@ DrillReport hold_drill(const Repository& repository, const std::string& backup_i
                        const Summary& summary, const SandboxOptions& options,
                        const BootCallbacks& callbacks, const ReportDifference& report) {
     using Clock = std::chrono::steady_clock;
-    ExpectedQueues expected{{}, {}, {}, summary.instant};
+    ExpectedQueues expected{
+        {}, {}, {}, summary.messages ? summary.messages->counted : summary.instant};
 
     BootCallbacks steps = callbacks;
     steps.restored = [&](const RestoredNode& restored) {

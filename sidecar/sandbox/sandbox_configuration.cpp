@@ -79,8 +79,15 @@ std::string advanced_taken_over_from(const std::optional<Path>& configuration) {
     std::smatch found;
     const auto text = configuration ? read_file(*configuration / "advanced.config") : "";
     return std::regex_search(text, found, version)
-               ? "{rabbit,[{classic_queue_default_version," + found[1].str() + "}]},"
+               ? ",{classic_queue_default_version," + found[1].str() + "}"
                : "";
+}
+
+// Who reads a queue of the sandbox may have to wait for hours for the broker that the messages go
+// to: no consumer is ended for what it has not acknowledged.
+std::string settings_of_rabbit(const std::optional<Path>& configuration) {
+    return "{rabbit,[{consumer_timeout,undefined}" + advanced_taken_over_from(configuration) +
+           "]},";
 }
 
 // A node that kept its write-ahead log elsewhere has it in a directory of its own after a restore.
@@ -162,10 +169,9 @@ void write_configuration(const SandboxPlan& plan) {
     write_file(directory / "inetrc", inetrc(host_of(plan.restored.node)));
     write_file(directory / "rabbitmq.conf", rabbitmq_conf(plan));
     // Our own program needs no port program inside.
-    write_file(directory / "advanced.config",
-               "[" + log_directory_of_raft(plan.restored) +
-                   advanced_taken_over_from(plan.restored.configuration) +
-                   "{rabbitmq_hot_backup,[{port,false}]}].\n");
+    write_file(directory / "advanced.config", "[" + log_directory_of_raft(plan.restored) +
+                                                  settings_of_rabbit(plan.restored.configuration) +
+                                                  "{rabbitmq_hot_backup,[{port,false}]}].\n");
     write_file(directory / "enabled_plugins", "[rabbitmq_hot_backup].\n");
 }
 

@@ -9,6 +9,7 @@
 #include <amqp_tcp_socket.h>
 
 #include <sys/time.h>
+#include <thread>
 #include <utility>
 
 namespace hot_backup {
@@ -29,6 +30,7 @@ constexpr auto stall = 60s;
 // just booted, on a busy machine, may need some.
 constexpr timeval step_time{20, 0};
 constexpr auto connecting_time = 3min;
+constexpr auto between_attempts = 200ms;
 // The one step that is not tried again: the queue may have given messages to the consumer, and
 // would give others first to the next one.
 constexpr timeval consume_time{40, 0};
@@ -135,6 +137,7 @@ QueueReader::QueueReader(const AmqpAddress& address, const QueueName& queue,
             }
         }
         while_waiting_();
+        std::this_thread::sleep_for(between_attempts);
     }
     start_consuming();
 }
@@ -148,7 +151,11 @@ void QueueReader::connect(const AmqpAddress& address) {
     if (socket == nullptr) {
         fail(queue_, "no memory");
     }
-    check_step("connect", amqp_socket_open_noblock(socket, "127.0.0.1", address.port, &step_time));
+    const int opened = amqp_socket_open_noblock(socket, "127.0.0.1", address.port, &step_time);
+    if (opened != AMQP_STATUS_TIMEOUT) {
+        check(queue_, "connect", opened);  // nobody listens any more: the broker has ended
+    }
+    check_step("connect", opened);
     // The log-in has a limit of its own in librabbitmq.
     amqp_set_handshake_timeout(state, &step_time);
     amqp_set_rpc_timeout(state, &step_time);

@@ -172,7 +172,8 @@ private:
                     std::to_string(found->first_offset) + " on, are in compressed batches",
                 "RabbitMQ gives these to clients of the stream protocol only. Restore the node "
                 "with --target-dir and copy the stream with such a client. All other queues are "
-                "complete.");
+                "complete, as the journal " +
+                    journal_.path() + " remembers: remove it before you bring any of them again.");
         }
         return found.has_value();
     }

@@ -35,7 +35,7 @@ std::string make_backup(const std::filesystem::path& directory, const Sample& sa
     summary.instant = instant;
     summary.data_dir = "/node";
     summary.counts.queues = 2;
-    summary.messages = MessageTotals{2, 1200, 34, 56'700'000};
+    summary.messages = MessageTotals{2, 1200, 34, 56'700'000, instant};
     summary.cut = CutSummary{900, 5200, 6100, 1, 3, 12, 4096, 70000};
     writer.publish(summary, instant + std::chrono::milliseconds{1500});
     return writer.id();

@@ -61,7 +61,11 @@ TEST_CASE("what is unpacked is a repository with this backup, and nothing else")
     CHECK(unpacked.list() == std::vector<std::string>{id});
     CHECK(verify_backup(unpacked, id).whole());
     CHECK(read_backup(unpacked, id) == sample_files());
-    CHECK(read_marks(unpacked, id) == read_marks(repository, id));
+    // What was verified here are not the files that were unpacked there.
+    auto marks = read_marks(repository, id);
+    REQUIRE(marks.verified);
+    marks.verified = std::nullopt;
+    CHECK(read_marks(unpacked, id) == marks);
     CHECK(posix_file_system().list(unpacked.packs()).size() == 3);
     for (const auto& entry :
          std::filesystem::recursive_directory_iterator(place / directory_in_it)) {

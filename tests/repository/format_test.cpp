@@ -106,13 +106,14 @@ TEST_CASE("the files of a node and how they were cut are written to the byte") {
     writer.add_entry({"data/d/file", "data", 1, origin, {writer.store("x")}, {}});
     writer.add_entry({"data/link", "symlink", 0, origin, {}, "d/file"});
     Summary summary = sample_summary();
-    summary.messages = MessageTotals{2, 1200, 34, 56'700'000};
+    summary.messages = MessageTotals{2, 1200, 34, 56'700'000, sample_time()};
     summary.cut = CutSummary{900, 5200, 6100, 1, 3, 12, 4096, 70000};
     writer.publish(summary);
 
     const std::string& manifest = disk.content(repository.manifest_path(id));
     CHECK(has(manifest, R"("policies":6},"messages":{"queues":2,"ready":1200,"unacknowledged":34,)"
-                        R"("bytes":56700000},"cut":{"acquisition_us":900,"hold_us":5200,)"
+                        R"("bytes":56700000,"counted":"2026-11-22T07:32:41.512000Z"},)"
+                        R"("cut":{"acquisition_us":900,"hold_us":5200,)"
                         R"("pause_us":6100,"attempts":1,"passes":3,"files":12,)"
                         R"("memory_bytes":4096,"tail_bytes":70000},"files":3,)"));
     const std::string node =

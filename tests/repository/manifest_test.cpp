@@ -210,8 +210,11 @@ TEST_CASE("how the files were cut is whole, or not there") {
 }
 
 TEST_CASE("how many messages there were is whole, or not there") {
-    const OrderedJson messages = {
-        {"queues", 2}, {"ready", 1200}, {"unacknowledged", 34}, {"bytes", 56700000}};
+    const OrderedJson messages = {{"queues", 2},
+                                  {"ready", 1200},
+                                  {"unacknowledged", 34},
+                                  {"bytes", 56700000},
+                                  {"counted", "2026-11-22T07:32:41.000000Z"}};
     Lines good;
     good.of_summary("messages") = messages;
     CHECK(read(good).size() == 2);

@@ -245,11 +245,16 @@ TEST_CASE("a damaged backup takes no other one's place") {
     auto backups = backups_at(
         {"2026-11-20T10:00", "2026-11-21T10:00", "2026-11-22T10:00", "2026-11-22T11:00"});
     backups[3].intact = false;
-    SECTION("it goes when one that is intact is kept") {
-        backups[1].intact = true;
-        CHECK(apply(backups, {.daily = 2}) == "- daily+newest_intact daily -");
+    SECTION("it goes when a newer one that is intact is kept") {
+        backups[2].intact = false;
+        backups[3].intact = true;
+        CHECK(apply(backups, {.daily = 2}) == "- daily - daily+newest_intact");
     }
-    SECTION("and it stays when there is none") {
+    SECTION("and it stays when that is older") {
+        backups[1].intact = true;
+        CHECK(apply(backups, {.daily = 2}) == "- daily+newest_intact daily no_intact_is_kept");
+    }
+    SECTION("and when there is none") {
         CHECK(apply(backups, {.daily = 2}) == "- daily daily+newest_readable no_intact_is_kept");
     }
     SECTION("an intact one of another node does not help") {
@@ -259,9 +264,10 @@ TEST_CASE("a damaged backup takes no other one's place") {
               "- last+newest_intact last+newest_readable no_intact_is_kept");
     }
     SECTION("a protected one stays anyhow") {
-        backups[1].intact = true;
-        backups[3].is_protected = true;
-        CHECK(apply(backups, {.daily = 2}) == "- daily+newest_intact daily protected");
+        backups[2].intact = false;
+        backups[3].intact = true;
+        backups[2].is_protected = true;
+        CHECK(apply(backups, {.daily = 2}) == "- daily protected daily+newest_intact");
     }
 }
 

@@ -19,6 +19,7 @@ QueueStatistics counted(std::uint64_t ready, std::uint64_t unacknowledged) {
     QueueStatistics statistics;
     statistics.ready = ready;
     statistics.unacknowledged = unacknowledged;
+    statistics.idle_since = 1;
     return statistics;
 }
 
@@ -50,7 +51,7 @@ struct Compared {
 };
 
 Compared compare(ExpectedQueues expected, const std::vector<ServedQueue>& queues) {
-    expected.instant = instant;
+    expected.counted = instant;
     Compared compared;
     compared.totals = find_queue_differences(
         expected, queues, [&](Difference found) { compared.differences.push_back(found); });
@@ -83,6 +84,9 @@ TEST_CASE("another number of messages is a finding where the node had not writte
     CHECK_FALSE(compare(expected, lost).differences[0].excuse.empty());
     expected.last_writes.classic[{"/", "c"}] = instant - 10s;
     CHECK(compare(expected, lost).differences[0].excuse.empty());
+    // What it has not written yet, no file shows.
+    expected.vhosts[0].queues[0].statistics.idle_since = std::nullopt;
+    CHECK_FALSE(compare(expected, lost).differences[0].excuse.empty());
 }
 
 TEST_CASE("messages that do not survive a restart are not expected") {

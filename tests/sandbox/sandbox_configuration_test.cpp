@@ -54,7 +54,8 @@ TEST_CASE("the files of a sandbox are private and say where it listens") {
     CHECK(conf.starts_with("listeners.tcp.1 = 127.0.0.1:21003\n"));
     CHECK(conf.find("classic_queue.default_version = 1\n") != std::string::npos);
     CHECK(read_file(directory / "advanced.config") ==
-          "[{rabbit,[{classic_queue_default_version,2}]},{rabbitmq_hot_backup,[{port,false}]}].\n");
+          "[{rabbit,[{consumer_timeout,undefined},{classic_queue_default_version,2}]},"
+          "{rabbitmq_hot_backup,[{port,false}]}].\n");
     CHECK(read_file(directory / "home/.erlang.cookie") == "COOKIE");
     const auto mode = std::filesystem::status(directory / "home/.erlang.cookie").permissions();
     CHECK((mode & std::filesystem::perms::mask) == static_cast<std::filesystem::perms>(0600));
