@@ -125,8 +125,8 @@ TEST_CASE("what is protected, the last that verifies, and what cannot be read is
     const auto repository = files / "r";
     const auto kept = make_backup(repository, {.instant = "2026-11-18T07:00:00Z"});
     const auto unreadable = make_backup(repository, {.instant = "2026-11-19T07:00:00Z"});
-    const auto intact = make_backup(repository, {.instant = "2026-11-20T07:00:00Z"});
-    const auto damaged = make_backup(repository, {.instant = "2026-11-21T07:00:00Z"});
+    const auto damaged = make_backup(repository, {.instant = "2026-11-20T07:00:00Z"});
+    const auto intact = make_backup(repository, {.instant = "2026-11-21T07:00:00Z"});
     const auto latest = make_backup(repository, {.instant = "2026-11-22T07:00:00Z"});
     REQUIRE(run_cli({"protect", kept, "-r", repository}).exit_code == 0);
     mark(repository, intact, true);
