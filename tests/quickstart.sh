@@ -88,7 +88,7 @@ cat << END
 A running broker was backed up. No queue was touched, and meanwhile its clients had $confirmed messages confirmed
 and acknowledged $consumed. What they could feel of it is the pause that step 3 names. The backup holds the broker's
 messages, vhosts, users, permissions, policies, queues, exchanges and bindings, and its configuration, as they were
-at one instant. A command that restores it is what comes next.
+at one instant. The command restore brings it back, as a node or queue by queue.
 The broker and the backup are being removed now.
 
 What to try next
