@@ -30,17 +30,10 @@ run(Path, Environment, Milliseconds) ->
     try open_port({spawn_executable, Path}, Settings) of
         Port ->
             Deadline = erlang:monotonic_time(millisecond) + Milliseconds,
-            wait(#hook{path = Path, port = Port, process = identify(Port)}, Deadline, Milliseconds)
+            wait(#hook{path = Path, port = Port, process = rabbit_hot_backup_os_process:of_port(Port)}, Deadline, Milliseconds)
     catch
         error:Reason when is_atom(Reason) ->
             {error, failed(Path, "cannot be executed: ~ts", [file:format_error(Reason)])}
-    end.
-
--spec identify(port()) -> rabbit_hot_backup_os_process:os_process().
-identify(Port) ->
-    case erlang:port_info(Port, os_pid) of
-        {os_pid, Pid} -> rabbit_hot_backup_os_process:identify(Pid);
-        undefined -> rabbit_hot_backup_os_process:gone()
     end.
 
 -spec wait(#hook{}, Deadline :: integer(), Milliseconds :: pos_integer()) ->
@@ -108,16 +101,4 @@ stop(#hook{process = Process} = Hook) ->
 
 -spec close(#hook{}) -> ok.
 close(#hook{port = Port}) ->
-    unlink(Port),
-    Monitor = erlang:monitor(port, Port),
-    exit(Port, kill),
-    receive {'DOWN', Monitor, port, _, _} -> ok end,
-    flush(Port).
-
--spec flush(port()) -> ok.
-flush(Port) ->
-    receive
-        {Port, _} -> flush(Port);
-        {'EXIT', Port, _} -> flush(Port)
-    after 0 -> ok
-    end.
+    rabbit_hot_backup_os_process:close_port(Port).

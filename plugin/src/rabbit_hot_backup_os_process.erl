@@ -6,7 +6,7 @@
 %% /proc/PID/stat).
 -module(rabbit_hot_backup_os_process).
 
--export([output/3, identify/1, gone/0, interrupt/1, kill/1, wait/2, end_group/2]).
+-export([output/3, of_port/1, close_port/1, identify/1, interrupt/1, kill/1, wait/2, end_group/2]).
 
 -export_type([os_process/0]).
 
@@ -27,11 +27,7 @@ output(Program, Arguments, Milliseconds) ->
             Port = open_port({spawn_executable, Path},
                              [{args, Arguments}, binary, exit_status, use_stdio, stderr_to_stdout,
                               hide, {cd, "/"}]),
-            Process = case erlang:port_info(Port, os_pid) of
-                          {os_pid, Pid} -> identify(Pid);
-                          undefined -> gone()
-                      end,
-            collect(Port, Process, <<>>, erlang:monotonic_time(millisecond) + Milliseconds)
+            collect(Port, of_port(Port), <<>>, erlang:monotonic_time(millisecond) + Milliseconds)
     end.
 
 -spec collect(port(), os_process(), binary(), Deadline :: integer()) ->
@@ -41,10 +37,35 @@ collect(Port, Process, Output, Deadline) ->
         {Port, {data, Data}} -> collect(Port, Process, <<Output/binary, Data/binary>>, Deadline);
         {Port, {exit_status, _}} -> {ok, Output}
     after max(0, Deadline - erlang:monotonic_time(millisecond)) ->
-            unlink(Port),
-            exit(Port, kill),
+            close_port(Port),
             kill(Process),
             {stuck, Process}
+    end.
+
+-spec of_port(port()) -> os_process().
+%% The program that a port runs, also when it has ended by now.
+of_port(Port) ->
+    case erlang:port_info(Port, os_pid) of
+        {os_pid, Pid} -> identify(Pid);
+        undefined -> {0, unknown}
+    end.
+
+-spec close_port(port()) -> ok.
+%% By its owner, which is not ended with it. Does not wait for what the program has not read, and no
+%% message of the port comes any more.
+close_port(Port) ->
+    unlink(Port),
+    Monitor = erlang:monitor(port, Port),
+    exit(Port, kill),
+    receive {'DOWN', Monitor, port, _, _} -> ok end,
+    flush(Port).
+
+-spec flush(port()) -> ok.
+flush(Port) ->
+    receive
+        {Port, _} -> flush(Port);
+        {'EXIT', Port, _} -> flush(Port)
+    after 0 -> ok
     end.
 
 -spec identify(non_neg_integer()) -> os_process().
@@ -53,11 +74,6 @@ identify(Pid) ->
         {_, Started} -> {Pid, Started};
         gone -> {Pid, unknown}
     end.
-
--spec gone() -> os_process().
-%% One that had ended before it could be identified.
-gone() ->
-    {0, unknown}.
 
 -spec is_running(os_process()) -> boolean().
 %% A zombie has ended: only its exit status is still there.

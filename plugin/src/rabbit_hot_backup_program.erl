@@ -153,16 +153,9 @@ open(Arguments, How) ->
                 How, binary, exit_status, use_stdio, hide, {cd, "/"},
                 {env, [{"RABBITMQ_ERLANG_COOKIE", atom_to_list(erlang:get_cookie())}]}],
     try open_port({spawn_executable, Executable}, Settings) of
-        Port -> {ok, #program{port = Port, process = identify(Port)}}
+        Port -> {ok, #program{port = Port, process = rabbit_hot_backup_os_process:of_port(Port)}}
     catch
         error:Reason -> {error, rabbit_hot_backup_carrier:cannot_start(Executable, Reason)}
-    end.
-
--spec identify(port()) -> rabbit_hot_backup_os_process:os_process().
-identify(Port) ->
-    case erlang:port_info(Port, os_pid) of
-        {os_pid, Pid} -> rabbit_hot_backup_os_process:identify(Pid);
-        undefined -> rabbit_hot_backup_os_process:gone()
     end.
 
 -spec received(term(), program()) ->
@@ -261,17 +254,4 @@ leave(#program{process = Process} = Program, Milliseconds) ->
 kill(#program{port = Port, process = Process}) ->
     rabbit_hot_backup_os_process:kill(Process),
     _ = rabbit_hot_backup_os_process:wait(Process, ?DEATH),
-    %% The owner may be anybody's process, and is not to be killed with the port.
-    unlink(Port),
-    Monitor = erlang:monitor(port, Port),
-    exit(Port, kill),
-    receive {'DOWN', Monitor, port, _, _} -> ok end,
-    flush(Port).
-
--spec flush(port()) -> ok.
-flush(Port) ->
-    receive
-        {Port, _} -> flush(Port);
-        {'EXIT', Port, _} -> flush(Port)
-    after 0 -> ok
-    end.
+    rabbit_hot_backup_os_process:close_port(Port).
