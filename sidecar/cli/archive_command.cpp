@@ -31,14 +31,6 @@ void write_to_standard_output(const Archive& archive, Output& output) {
     output.finish();
 }
 
-// What an Error is in JSON, so that it reaches who reads the frames: docs/json.md.
-std::string error_line(const Error& error) {
-    return to_line(OrderedJson{{"message_type", "error"},
-                               {"exit_code", int{exit_code(error.code())}},
-                               {"message", error.what()},
-                               {"hint", error.hint()}});
-}
-
 // The frames: what it is; the tar; an empty one; how it went. The empty one before all of the tar
 // says that it ends here. An error before the tar takes the first one's place.
 void write_framed(const Arguments& arguments) {

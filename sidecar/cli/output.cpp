@@ -120,14 +120,16 @@ void Output::warning(std::string_view text) {
     }
 }
 
+std::string error_line(const Error& error) {
+    return to_line(OrderedJson{{"message_type", "error"},
+                               {"exit_code", int{exit_code(error.code())}},
+                               {"message", error.what()},
+                               {"hint", error.hint()}});
+}
+
 void Output::error(const Error& error) {
     if (json_) {
-        std::cout << to_line(OrderedJson{{"message_type", "error"},
-                                         {"exit_code", int{exit_code(error.code())}},
-                                         {"message", error.what()},
-                                         {"hint", error.hint()}})
-                  << '\n'
-                  << std::flush;
+        std::cout << error_line(error) << '\n' << std::flush;
         return;
     }
     clear_progress();

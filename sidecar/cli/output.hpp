@@ -72,6 +72,9 @@ private:
     Time shown_at_;
 };
 
+// The line that an Error is for programs, without its line feed: docs/json.md.
+std::string error_line(const Error& error);
+
 // "41.2 MB", "812 B": powers of 1,000, at most four digits.
 std::string format_bytes(std::uint64_t bytes);
 // "850 ms", "1.3 s", "2 min 5 s".
