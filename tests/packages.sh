@@ -1,13 +1,14 @@
 #!/bin/sh
-# Installs the Debian packages that building and testing need: as root, or with sudo. Does nothing when all are there.
+# Installs the Debian packages that building and testing need, and those that are named: as root, or with sudo. Does nothing when all
+# are there.
 #
 # No service is started, restarted or left enabled: a RabbitMQ that already runs on the machine notices nothing.
 set -eu
 
 packages="g++ cmake ninja-build
     erlang-dev erlang-eunit erlang-tools erlang-dialyzer rabbitmq-server
-    libboost-dev libboost-filesystem-dev nlohmann-json3-dev libxxhash-dev libcli11-dev
-    catch2 librabbitmq-dev xxhash chromium"
+    libboost-dev libboost-filesystem-dev nlohmann-json3-dev libxxhash-dev libcli11-dev libpcre2-dev
+    catch2 librabbitmq-dev xxhash chromium $*"
 # For the tests of the management page. Node.js often comes from elsewhere, with npm in it, and the two packages would conflict.
 command -v npm > /dev/null || packages="$packages nodejs npm"
 
@@ -31,7 +32,7 @@ if [ "$(id -u)" -ne 0 ]; then
         echo "packages.sh: as root, install:$missing" >&2
         exit 1
     fi
-    exec sudo sh "$0"
+    exec sudo sh "$0" "$@"
 fi
 
 echo "Installing:$missing"

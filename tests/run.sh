@@ -5,20 +5,23 @@ set -eu
 
 usage() {
     cat << 'END'
-usage: sh tests/run.sh [--fast | --soak] [-R REGEX]
+usage: sh tests/run.sh [--fast | --soak | --matrix] [-R REGEX]
 
   --fast     only the unit tests, with sanitizers
   --soak     the tests of exactness with ten times the rounds, for an hour or so
+  --matrix   instead: what needs a broker on RabbitMQ 3.8.9, 4.0.5 and 4.3.6, each in a system of its own
   -R REGEX   only tests whose names match
 END
 }
 
 fast=no
+matrix=no
 filter=
 while [ $# -gt 0 ]; do
     case $1 in
         --fast) fast=yes ;;
         --soak) export HOT_BACKUP_SOAK=1 ;;
+        --matrix) matrix=yes ;;
         -R) [ $# -ge 2 ] || { usage >&2; exit 2; }
             filter=$2
             shift ;;
@@ -32,6 +35,12 @@ done
 export LC_ALL=C.UTF-8
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
+if [ "$matrix" = yes ]; then
+    sh tests/packages.sh debootstrap
+    cmake --preset release
+    cmake --build --preset release -j "$jobs"
+    exec sh tests/matrix/run.sh ${filter:+-R "$filter"}
+fi
 sh tests/packages.sh
 
 # run_tests PRESET NO_TESTS [ctest option...]

@@ -1,25 +1,20 @@
 #include "sidecar/repository/checksum.hpp"
 
-#include <algorithm>
-#include <new>
+#include "sidecar/repository/xxh3.h"
 
-// On x86 the library chooses the widest vector instructions of the machine that it runs on, not of
-// the one it was built on.
-#if defined(__x86_64__) || defined(__i386__)
-#include <xxh_x86dispatch.h>
-#else
-#include <xxhash.h>
-#endif
+#include <cstddef>
 
 namespace hot_backup {
 namespace {
 
-Digest to_digest(XXH128_hash_t hash) {
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, hash);
-    Digest digest;
-    std::copy(std::begin(canonical.digest), std::end(canonical.digest), digest.bytes.begin());
-    return digest;
+// For the machine that this runs on, not the one it was built on.
+const xxh3_functions& xxh3() {
+#ifdef HOT_BACKUP_XXH3_AVX2
+    static const xxh3_functions& best = __builtin_cpu_supports("avx2") ? xxh3_avx2 : xxh3_generic;
+    return best;
+#else
+    return xxh3_generic;
+#endif
 }
 
 int hex_value(char digit) {
@@ -62,21 +57,16 @@ std::optional<Digest> Digest::from_hex(std::string_view text) {
 }
 
 Digest checksum(std::string_view bytes) {
-    return to_digest(XXH3_128bits(bytes.data(), bytes.size()));
+    Digest digest;
+    xxh3().hash(bytes.data(), bytes.size(), digest.bytes.data());
+    return digest;
 }
 
 struct Checksum::State {
-    // The library wants its state aligned to 64 bytes, and allocates it so.
-    struct Free {
-        void operator()(XXH3_state_t* state) const noexcept { XXH3_freeState(state); }
-    };
-    std::unique_ptr<XXH3_state_t, Free> xxh3{XXH3_createState()};
+    alignas(64) std::array<std::byte, xxh3_state_size> bytes;
 };
 
 Checksum::Checksum() : state_(std::make_unique<State>()) {
-    if (!state_->xxh3) {
-        throw std::bad_alloc();
-    }
     reset();
 }
 
@@ -85,15 +75,17 @@ Checksum::Checksum(Checksum&&) noexcept = default;
 Checksum& Checksum::operator=(Checksum&&) noexcept = default;
 
 void Checksum::update(std::string_view bytes) {
-    XXH3_128bits_update(state_->xxh3.get(), bytes.data(), bytes.size());
+    xxh3().update(state_->bytes.data(), bytes.data(), bytes.size());
 }
 
 Digest Checksum::digest() const {
-    return to_digest(XXH3_128bits_digest(state_->xxh3.get()));
+    Digest digest;
+    xxh3().digest(state_->bytes.data(), digest.bytes.data());
+    return digest;
 }
 
 void Checksum::reset() {
-    XXH3_128bits_reset(state_->xxh3.get());
+    xxh3().reset(state_->bytes.data());
 }
 
 }  // namespace hot_backup

@@ -1,5 +1,5 @@
-// XXH3-128, the digest of everything in a repository: docs/format.md. Only checksum.cpp knows the
-// xxHash library.
+// XXH3-128, the digest of everything in a repository: docs/format.md. Only xxh3.c knows the xxHash
+// library.
 #pragma once
 
 #include <array>

@@ -10,8 +10,12 @@
 //
 // HOT_BACKUP_CLOCK has the time at which the program begins, in microseconds since 1970. Without it
 // nothing is changed.
-#include <dlfcn.h>
+//
+// Whatever this asks the kernel for, it asks itself (syscall): to look the C library's function up
+// needs a symbol whose version depends on the C library, and this one is loaded by many.
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <ctime>
@@ -20,13 +24,8 @@ namespace {
 
 constexpr long long nanoseconds = 1'000'000'000;
 
-using ClockGettime = int (*)(clockid_t, timespec*);
-
-ClockGettime real_clock_gettime() {
-    // A function from an object pointer is what dlsym() is for.
-    static const auto function =
-        reinterpret_cast<ClockGettime>(::dlsym(RTLD_NEXT, "clock_gettime"));  // NOLINT
-    return function;
+int real_clock_gettime(clockid_t id, timespec* time) {
+    return static_cast<int>(::syscall(SYS_clock_gettime, id, time));
 }
 
 long long in_nanoseconds(const timespec& time) {
@@ -34,24 +33,21 @@ long long in_nanoseconds(const timespec& time) {
 }
 
 // What has to be added to the real time.
-long long shift() {
-    static const long long shift = [] {
-        const char* begin = std::getenv("HOT_BACKUP_CLOCK");
-        timespec now{};
-        real_clock_gettime()(CLOCK_REALTIME, &now);
-        return begin == nullptr ? 0 : std::strtoll(begin, nullptr, 10) * 1000 - in_nanoseconds(now);
-    }();
-    return shift;
-}
+const long long shift = [] {
+    const char* begin = std::getenv("HOT_BACKUP_CLOCK");
+    timespec now{};
+    real_clock_gettime(CLOCK_REALTIME, &now);
+    return begin == nullptr ? 0 : std::strtoll(begin, nullptr, 10) * 1000 - in_nanoseconds(now);
+}();
 
 }  // namespace
 
 extern "C" {
 
 int clock_gettime(clockid_t id, timespec* time) noexcept {
-    const int result = real_clock_gettime()(id, time);
+    const int result = real_clock_gettime(id, time);
     if (result == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) {
-        const auto now = in_nanoseconds(*time) + shift();
+        const auto now = in_nanoseconds(*time) + shift;
         time->tv_sec = now / nanoseconds;
         time->tv_nsec = now % nanoseconds;
     }

@@ -8,9 +8,10 @@
 //
 // Only where ERL_EPMD_PORT is set, as it is in a sandbox.
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -19,22 +20,14 @@
 
 namespace {
 
-using Connect = int (*)(int, const sockaddr*, socklen_t);
-
 int real_connect(int socket, const sockaddr* address, socklen_t size) {
-    // A function from an object pointer is what dlsym() is for.
-    static const auto function =
-        reinterpret_cast<Connect>(::dlsym(RTLD_NEXT, "connect"));  // NOLINT
-    return function(socket, address, size);
+    return static_cast<int>(::syscall(SYS_connect, socket, address, size));
 }
 
-int epmd_port() {
-    static const int port = [] {
-        const char* text = std::getenv("ERL_EPMD_PORT");
-        return text != nullptr ? std::atoi(text) : 0;
-    }();
-    return port;
-}
+const int epmd_port = [] {
+    const char* text = std::getenv("ERL_EPMD_PORT");
+    return text != nullptr ? std::atoi(text) : 0;
+}();
 
 // As an address of IPv4.
 bool is_loopback(std::uint32_t address) {
@@ -56,13 +49,13 @@ int refuse() {
 }  // namespace
 
 extern "C" int connect(int socket, const sockaddr* address, socklen_t size) {
-    if (epmd_port() == 0 || address == nullptr) {
+    if (epmd_port == 0 || address == nullptr) {
         return real_connect(socket, address, size);
     }
     if (address->sa_family == AF_INET && size >= sizeof(sockaddr_in)) {
         sockaddr_in to{};
         std::memcpy(&to, address, sizeof to);
-        if (ntohs(to.sin_port) == epmd_port()) {
+        if (ntohs(to.sin_port) == epmd_port) {
             to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         } else if (!is_loopback(ntohl(to.sin_addr.s_addr))) {
             return refuse();

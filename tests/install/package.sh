@@ -14,19 +14,21 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 (cd "$work" && cpack --config "$build/CPackConfig.cmake" -B "$work/made" > "$work/cpack.log" 2>&1) ||
     { cat "$work/cpack.log" >&2; fail "cpack"; }
-package=$(ls "$work"/made/rabbitmq-hot-backup_"$version"_*.deb)
+release=$(erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().')
+package=$(ls "$work"/made/rabbitmq-hot-backup_"$version+otp$release"_*.deb)
 
 # The gate.
-release=$(erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().')
 dpkg-deb -f "$package" Depends | grep -q "erlang-base (>= 1:$release)" || fail "the package does not depend on Erlang $release"
 dpkg-deb -e "$package" "$work/control"
-mkdir "$work/old"
-printf '#!/bin/sh\nprintf 20\n' > "$work/old/erl"
-chmod 755 "$work/old/erl"
-if PATH="$work/old:$PATH" sh "$work/control/preinst" install 2> "$work/refusal"; then
-    fail "an Erlang that is too old is not refused"
-fi
-grep -q "and here is 20" "$work/refusal" || fail "the refusal does not say why: $(cat "$work/refusal")"
+mkdir "$work/other"
+for other in $((release - 1)) $((release + 3)); do
+    printf '#!/bin/sh\nprintf %s\n' "$other" > "$work/other/erl"
+    chmod 755 "$work/other/erl"
+    if PATH="$work/other:$PATH" sh "$work/control/preinst" install 2> "$work/refusal"; then
+        fail "Erlang $other is not refused"
+    fi
+    grep -q "and here is $other" "$work/refusal" || fail "the refusal does not say why: $(cat "$work/refusal")"
+done
 sh "$work/control/preinst" install || fail "the Erlang that it was built with is refused"
 
 # The system.

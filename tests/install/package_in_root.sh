@@ -13,7 +13,8 @@ printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
 
 await() {  # DESCRIPTION COMMAND...
     what=$1; shift
-    for _ in $(seq 600); do
+    deadline=$(($(date +%s) + 120))
+    while [ "$(date +%s)" -lt "$deadline" ]; do
         if "$@" > /tmp/await 2>&1; then return; fi
         sleep 0.1
     done

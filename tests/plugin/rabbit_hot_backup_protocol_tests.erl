@@ -65,7 +65,7 @@ not_messages_test_() ->
      || Term <- [hello, [], {}, {hello}, {hello, 1, #{}}, {hello, [-1], #{}}, {hello, [1 | 2], #{}},
                  {hello, [1], []}, {request, -1, 0, ping, #{}}, {request, 1, -1, ping, #{}},
                  {request, 1, 1, <<"ping">>, #{}}, {request, 1, 1, ping, []}, {reply, 1, ok, 1},
-                 {reply, 1, maybe, #{}}, {notice, 1, #{}}, {ack, 1}, {ack, 1, -1}, {ack, 1.0, 1},
+                 {reply, 1, 'maybe', #{}}, {notice, 1, #{}}, {ack, 1}, {ack, 1, -1}, {ack, 1.0, 1},
                  {data, 1, 0, <<>>}, {stream_end, 1, #{}}, {stream_abort, 1, #{}}, {5, 5}]].
 
 not_terms_test_() ->

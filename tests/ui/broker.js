@@ -20,9 +20,9 @@ class Broker {
         const ready = path.join(broker.directory, 'ready');
         const lines = configuration.length > 0 ? ['--configuration', ...configuration] : [];
         broker.process = spawn(
-            process.env.HOT_BACKUP_THROWAWAY_BROKER,
-            ['--queues', String(queues), '--bindings', '20', '--rate', '0', '--ready-file', ready,
-             '--enable', 'rabbitmq_management', ...lines],
+            ...launched(process.env.HOT_BACKUP_THROWAWAY_BROKER,
+                        ['--queues', String(queues), '--bindings', '20', '--rate', '0',
+                         '--ready-file', ready, '--enable', 'rabbitmq_management', ...lines]),
             {env: {...process.env, TMPDIR: broker.directory},
              stdio: ['ignore', 'ignore', 'inherit']});
         broker.ended = new Promise(resolve => broker.process.on('exit', resolve));
@@ -108,7 +108,8 @@ class Broker {
     eval(expression) {
         const home = path.dirname(this.settings.COOKIE_FILE);
         return new Promise((resolve, reject) => execFile(
-            rabbitmqctl(), ['--node', this.settings.NODE, 'eval', expression],
+            ...launched('sh', ['-c', rabbitmqctl, 'sh', '--node', this.settings.NODE, 'eval',
+                               expression]),
             {env: {PATH: process.env.PATH, HOME: home, LANG: 'C.UTF-8',
                    ERL_EPMD_PORT: this.settings.ERL_EPMD_PORT}},
             (error, output) => error ? reject(error) : resolve(output.trim())));
@@ -125,11 +126,15 @@ class Broker {
     }
 }
 
-function rabbitmqctl() {
-    const parent = '/usr/lib/rabbitmq/lib';
-    const home = process.env.HOT_BACKUP_TEST_RABBITMQ_HOME ||
-        path.join(parent, fs.readdirSync(parent).sort().at(-1));
-    return path.join(home, 'sbin', 'rabbitmqctl');
+// A program and its arguments, run by HOT_BACKUP_TEST_LAUNCHER where there is one: the tests of other
+// versions of RabbitMQ run their brokers in a system of their own (tests/matrix).
+function launched(program, args) {
+    const [launcher, ...others] = (process.env.HOT_BACKUP_TEST_LAUNCHER || '').split(' ');
+    return launcher ? [launcher, [...others, program, ...args]] : [program, args];
 }
+
+// The one of the RabbitMQ that the throw-away broker is.
+const rabbitmqctl = `home=${process.env.HOT_BACKUP_TEST_RABBITMQ_HOME ||
+    '$(ls -d /usr/lib/rabbitmq/lib/* | tail -n 1)'}; exec "$home/sbin/rabbitmqctl" "$@"`;
 
 module.exports = {Broker};
