@@ -18,6 +18,7 @@ enum class ErrorCode {
     damaged,      // stored bytes are not what was written
     not_found,    // no such backup or repository
     locked,       // another writer has the repository
+    kept,         // the backup is protected
     unreachable,  // the node cannot be reached, refuses the cookie, or has no plugin
     interrupted,  // the operator or the node cancelled the work
 };

@@ -4,7 +4,8 @@
 -export([methods/1, answer/3]).
 -export([find/1]).
 
--type name() :: backups | backup | queues | files | definitions | protection.
+-type name() :: backups | backup | queues | files | configuration | log | findings | definitions
+              | protection.
 
 -type reply() :: rabbit_hot_backup_mgmt_reply:answer().
 
@@ -37,24 +38,22 @@ answer(Method, Name, #{bindings := #{id := Id}} = Request) ->
 -spec of_one(get | put | delete, name(), Backup :: binary(),
              rabbit_hot_backup_mgmt_resource:request()) -> reply().
 of_one(get, backup, Backup, _) ->
-    with_details(Backup, fun(Object) -> {ok, rabbit_hot_backup_json:backup(Object)} end);
-of_one(delete, backup, Backup, #{actor := Actor}) ->
-    case rabbit_hot_backup:delete(Backup, Actor) of
-        ok -> no_content;
-        {error, Error} -> not_deleted(Backup, Error)
+    case rabbit_hot_backup_catalogue:show(Backup) of
+        {ok, Object} -> {ok, rabbit_hot_backup_json:backup(Object)};
+        {error, Error} -> {error, Error}
     end;
+of_one(delete, backup, Backup, #{actor := Actor}) ->
+    done(rabbit_hot_backup:delete(Backup, Actor));
 of_one(get, queues, Backup, #{query := Query}) ->
-    with_details(Backup,
-                 fun(Object) ->
-                         Queues = rabbit_hot_backup_json:queues(Object),
-                         rabbit_hot_backup_mgmt_page:select(Queues, <<"name">>, Query)
-                 end);
+    page(Backup, "queues", Query);
 of_one(get, files, Backup, #{query := Query}) ->
-    with_details(Backup,
-                 fun(Object) ->
-                         Files = rabbit_hot_backup_json:files(Object),
-                         rabbit_hot_backup_mgmt_page:select(Files, <<"file">>, Query)
-                 end);
+    page(Backup, "files", Query);
+of_one(get, configuration, Backup, _) ->
+    list(Backup, "configuration");
+of_one(get, log, Backup, _) ->
+    list(Backup, "log");
+of_one(get, findings, Backup, _) ->
+    list(Backup, "findings");
 of_one(get, definitions, Backup, _) ->
     case rabbit_hot_backup_catalogue:definitions(Backup) of
         {ok, Json} -> {ok_text, Json};
@@ -71,13 +70,37 @@ of_one(put, protection, Backup, #{body := Body, actor := Actor}) ->
 of_one(delete, protection, Backup, #{actor := Actor}) ->
     done(rabbit_hot_backup:unprotect(Backup, Actor)).
 
+-spec page(Backup :: binary(), List :: string(), [{binary(), binary() | true}]) -> reply().
+%% The program sorts, filters and cuts: the broker never holds more than the page.
+page(Backup, List, Query) ->
+    case rabbit_hot_backup_mgmt_page:options(Query) of
+        {ok, Range, Options} ->
+            case rabbit_hot_backup_catalogue:part(Backup, List, Options) of
+                {ok, Items, Counts} ->
+                    rabbit_hot_backup_mgmt_page:of_part(
+                      Range, rabbit_hot_backup_json:items(Items), Counts);
+                {error, Error} ->
+                    {error, Error}
+            end;
+        {error, Error} ->
+            {error, Error}
+    end.
+
+-spec list(Backup :: binary(), List :: string()) -> reply().
+%% One that is bounded by what it is.
+list(Backup, List) ->
+    case rabbit_hot_backup_catalogue:part(Backup, List, []) of
+        {ok, Items, _} -> {ok, rabbit_hot_backup_json:items(Items)};
+        {error, Error} -> {error, Error}
+    end.
+
 -spec find(Id :: binary()) -> {ok, binary()} | {error, rabbit_hot_backup_protocol:error()}.
-%% The ID of a backup that there is; `latest` is the newest one. The beginning of an ID, which the
-%% program would take, is no name of a resource.
+%% The ID of a backup that there is; `latest` is the newest one that can be read, as it is for the
+%% program. The beginning of an ID, which the program would take, is no name of a resource.
 find(Id) ->
     case list() of
-        {ok, [#{<<"backup">> := Newest} | _]} when Id =:= <<"latest">> ->
-            {ok, Newest};
+        {ok, [_ | _] = Backups} when Id =:= <<"latest">> ->
+            {ok, latest(Backups)};
         {ok, Backups} ->
             case lists:any(fun(#{<<"backup">> := Known}) -> Known =:= Id end, Backups) of
                 true -> {ok, Id};
@@ -86,6 +109,20 @@ find(Id) ->
             end;
         {error, Error} ->
             {error, Error}
+    end.
+
+-spec latest([#{atom() | binary() => term()}, ...]) -> Id :: binary().
+latest([#{<<"backup">> := Newest} | _] = Backups) ->
+    {Unreadable, Readable} = lists:splitwith(fun(Backup) -> maps:is_key(<<"unreadable">>, Backup) end,
+                                             Backups),
+    case Readable of
+        [#{<<"backup">> := Id} | _] ->
+            _ = [rabbit_hot_backup_compat:log(
+                   warning, "the latest backup is taken to be ~ts: ~ts is newer and cannot be read",
+                   [Id, Newer]) || #{<<"backup">> := Newer} <- Unreadable],
+            Id;
+        [] ->
+            Newest
     end.
 
 -spec list() ->
@@ -97,28 +134,6 @@ list() ->
         {[], #{code := not_found}} -> {ok, []};
         {[], Error} when Error =/= undefined -> {error, Error};
         {Objects, _} -> {ok, rabbit_hot_backup_json:backups(Objects)}
-    end.
-
--spec with_details(Backup :: binary(), fun((rabbit_hot_backup_program:object()) -> reply())) ->
-          reply().
-with_details(Backup, Use) ->
-    case rabbit_hot_backup_catalogue:show(Backup) of
-        {ok, Object} -> Use(Object);
-        {error, Error} -> {error, Error}
-    end.
-
--spec not_deleted(Backup :: binary(), rabbit_hot_backup_protocol:error()) -> reply().
-%% That a backup is protected has no exit code of its own.
-not_deleted(Backup, Error) ->
-    case list() of
-        {ok, Backups} ->
-            case [Known || #{<<"backup">> := Known, <<"protected">> := true} <- Backups,
-                           Known =:= Backup] of
-                [_] -> {conflict, Error};
-                [] -> {error, Error}
-            end;
-        {error, _} ->
-            {error, Error}
     end.
 
 -spec done(ok | {error, rabbit_hot_backup_protocol:error()}) -> reply().

@@ -5,7 +5,7 @@
 %% ends, and with it the program.
 -module(rabbit_hot_backup_mgmt_download).
 
--export([init/2, allowed_methods/2, is_authorized/2, content_types_provided/2,
+-export([init/2, known_methods/2, allowed_methods/2, is_authorized/2, content_types_provided/2,
          content_types_accepted/2, download/2, issue/2]).
 
 -type context() :: rabbit_hot_backup_mgmt_compat:context().
@@ -14,6 +14,11 @@
 init(Req, _) ->
     {cowboy_rest, rabbit_hot_backup_mgmt_compat:with_common_headers(Req, ?MODULE),
      rabbit_hot_backup_mgmt_compat:context(none)}.
+
+-spec known_methods(map(), context()) -> {[binary()], map(), context()}.
+%% All: allowed_methods/2 refuses what does not make sense, with a body.
+known_methods(Req, Context) ->
+    {[cowboy_req:method(Req)], Req, Context}.
 
 -spec allowed_methods(map() | undefined, context() | undefined) ->
           {[binary()] | stop, map(), context()}.
@@ -98,7 +103,7 @@ download(Req, Context) ->
 begin_reply(#{name := Name, bytes := Bytes}, Req) ->
     %% A download may take longer than a connection may be without a request. One whose client takes
     %% nothing for half a minute is ended by the time limit of the socket.
-    ok = cowboy_req:cast({set_options, #{idle_timeout => infinity}}, Req),
+    ok = rabbit_hot_backup_mgmt_compat:allow_silence(Req),
     cowboy_req:stream_reply(
       200, #{<<"content-type">> => <<"application/x-tar">>,
              <<"content-length">> => integer_to_binary(Bytes),
@@ -111,7 +116,7 @@ begin_reply(#{name := Name, bytes := Bytes}, Req) ->
 stream(Archive, Req) ->
     case rabbit_hot_backup_archive:next(Archive) of
         {more, Bytes, Rest} ->
-            ok = cowboy_req:stream_body(Bytes, nofin, Req),
+            ok = rabbit_hot_backup_mgmt_compat:send_part(Bytes, Req),
             stream(Rest, Req);
         done ->
             ok = cowboy_req:stream_body(<<>>, fin, Req),

@@ -15,10 +15,16 @@ methods(_) -> [<<"HEAD">>, <<"GET">>].
 answer(get, status, _) ->
     {ok, rabbit_hot_backup_overview:status()};
 answer(post, prune, #{body := Body, actor := Actor}) ->
-    case rabbit_hot_backup_mgmt_body:fields(Body, #{dry_run => boolean}) of
-        {ok, #{dry_run := true}} -> prune(dry_run, Actor);
-        {ok, _} -> prune(remove, Actor);
-        {error, Error} -> {error, Error}
+    Rules = maps:from_list([{Rule, positive} || Rule <- rabbit_hot_backup_settings:rules()]),
+    case rabbit_hot_backup_mgmt_body:fields(Body, Rules#{dry_run => boolean}) of
+        {ok, Fields} ->
+            How = case Fields of
+                      #{dry_run := true} -> dry_run;
+                      #{} -> {remove, 0}
+                  end,
+            prune(maps:to_list(maps:remove(dry_run, Fields)), How, Actor);
+        {error, Error} ->
+            {error, Error}
     end;
 answer(get, last_verified, #{bindings := #{within := Within, unit := Unit}}) ->
     case seconds(Within, Unit) of
@@ -50,15 +56,22 @@ no_time(Within, Unit) ->
       usage, "\"~ts ~ts\" is no time", [Within, Unit],
       "Give a whole number above 0 and a unit: hours, days, weeks, months, years.").
 
--spec prune(dry_run | remove, rabbit_hot_backup_jobs:actor()) -> reply().
-prune(How, Actor) ->
-    case rabbit_hot_backup_settings:retention_options() of
+-spec prune([{rabbit_hot_backup_settings:rule(), pos_integer()}],
+            rabbit_hot_backup_catalogue:pruning(),
+            rabbit_hot_backup_jobs:actor()) -> reply().
+%% By the rules that the request has, or else those that are configured.
+prune(Asked, How, Actor) ->
+    Rules = case Asked of
+                [] -> rabbit_hot_backup_settings:retention();
+                _ -> Asked
+            end,
+    case rabbit_hot_backup_settings:retention_options(Rules) of
         [] ->
             {conflict, rabbit_hot_backup_protocol:error(
                          failed, "no retention is configured, so nothing is removed", [],
-                         "Set hot_backup.retention.* in rabbitmq.conf.")};
-        Rules ->
-            case rabbit_hot_backup:prune(Rules, How, Actor) of
+                         "Say what to keep, or set hot_backup.retention.* in rabbitmq.conf.")};
+        Options ->
+            case rabbit_hot_backup:prune(Options, How, Actor) of
                 {ok, Objects} -> {ok, rabbit_hot_backup_json:report(Objects)};
                 {error, Error} -> {error, Error}
             end

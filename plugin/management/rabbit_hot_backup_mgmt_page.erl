@@ -2,10 +2,17 @@
 %% `name`, `use_regex`, `page`, `page_size`.
 %%
 %% With `page` the answer is an object with the `items` of that page and the counts, otherwise the
-%% array of all.
+%% array of all. What is in a backup may be too long for that: of such a list there are only pages,
+%% which the program makes.
 -module(rabbit_hot_backup_mgmt_page).
 
+%% Of a list that is here.
 -export([select/3]).
+
+%% Of one that the program has.
+-export([options/1, of_part/3]).
+
+-export_type([range/0]).
 
 -define(PAGE_SIZE, 100).
 -define(LARGEST_PAGE, 500).
@@ -25,6 +32,53 @@ select(Items, NameKey, Query) ->
         {_, {error, Error}} ->
             {error, Error}
     end.
+
+-spec options([{binary(), binary() | true}]) ->
+          {ok, range(), Options :: [iodata()]} | {error, rabbit_hot_backup_protocol:error()}.
+%% The part that is asked for, as options of `show --list`. Without `page` it is the first.
+options(Query) ->
+    Paged = case lists:keymember(<<"page">>, 1, Query) of
+                true -> Query;
+                false -> [{<<"page">>, <<"1">>} | Query]
+            end,
+    case range(Paged) of
+        {ok, {Page, Size} = Range} ->
+            Filter = value(<<"name">>, Query, <<>>),
+            Sort = value(<<"sort">>, Query, <<>>),
+            case unicode:characters_to_binary([Filter, Sort]) of
+                Text when is_binary(Text) ->
+                    {ok, Range,
+                     [["--offset=", integer_to_list((Page - 1) * Size)],
+                      ["--limit=", integer_to_list(Size)]]
+                     ++ filter_options(Filter, value(<<"use_regex">>, Query, <<>>))
+                     ++ sort_options(Sort, value(<<"sort_reverse">>, Query, <<>>))};
+                _ ->
+                    {error, rabbit_hot_backup_protocol:error(usage, "name is no UTF-8 text")}
+            end;
+        {error, Error} ->
+            {error, Error}
+    end.
+
+-spec filter_options(binary(), binary()) -> [iodata()].
+filter_options(<<>>, _) -> [];
+filter_options(Filter, UseRegex) ->
+    [["--filter=", without_zero(Filter)]] ++ ["--regex" || UseRegex =:= <<"true">>].
+
+-spec sort_options(binary(), binary()) -> [iodata()].
+sort_options(<<>>, _) -> [];
+sort_options(Sort, Reverse) ->
+    [["--sort=", without_zero(Sort)]] ++ ["--reverse" || Reverse =:= <<"true">>].
+
+-spec without_zero(binary()) -> binary().
+%% An argument of a program ends at a zero byte. Nothing has the name that takes its place.
+without_zero(Text) ->
+    binary:replace(Text, <<0>>, <<16#FFFF/utf8>>, [global]).
+
+-spec of_part(range(), [item()], Counts :: #{binary() => term()}) ->
+          {ok, #{atom() => term()}} | {error, rabbit_hot_backup_protocol:error()}.
+%% The page that those options have given.
+of_part({Page, Size}, Items, #{<<"total">> := Total, <<"matched">> := Matched}) ->
+    page(Page, Size, Items, Matched, Total).
 
 -spec matcher([{binary(), binary() | true}]) ->
           {ok, fun((binary()) -> boolean())} | {error, rabbit_hot_backup_protocol:error()}.
@@ -118,11 +172,20 @@ invalid_page() ->
 cut(all, Items, _) ->
     {ok, Items};
 cut({Page, Size}, Items, Total) ->
+    First = (Page - 1) * Size,
     Filtered = length(Items),
+    Shown = case First < Filtered of
+                true -> lists:sublist(Items, First + 1, Size);
+                false -> []
+            end,
+    page(Page, Size, Shown, Filtered, Total).
+
+-spec page(pos_integer(), pos_integer(), [item()], non_neg_integer(), non_neg_integer()) ->
+          {ok, #{atom() => term()}} | {error, rabbit_hot_backup_protocol:error()}.
+page(Page, Size, Shown, Filtered, Total) ->
     Pages = (Filtered + Size - 1) div Size,
     case Page =:= 1 orelse Page =< Pages of
         true ->
-            Shown = lists:sublist(Items, (Page - 1) * Size + 1, Size),
             {ok, #{total_count => Total, filtered_count => Filtered, item_count => length(Shown),
                    page => Page, page_size => Size, page_count => Pages, items => Shown}};
         false ->

@@ -6,7 +6,7 @@
 %% Whoever gets as far as answer/3 is an administrator: a backup has all vhosts and password hashes.
 -module(rabbit_hot_backup_mgmt_resource).
 
--export([init/2, allowed_methods/2, is_authorized/2, content_types_provided/2,
+-export([init/2, known_methods/2, allowed_methods/2, is_authorized/2, content_types_provided/2,
          content_types_accepted/2, delete_resource/2, answer/2]).
 
 -export_type([request/0]).
@@ -27,6 +27,11 @@
 init(Req, Resource) ->
     {cowboy_rest, rabbit_hot_backup_mgmt_compat:with_common_headers(Req, ?MODULE),
      rabbit_hot_backup_mgmt_compat:context(Resource)}.
+
+-spec known_methods(map(), rabbit_hot_backup_mgmt_compat:context()) -> result([binary()]).
+%% All: allowed_methods/2 refuses what does not make sense, with a body.
+known_methods(Req, Context) ->
+    {[cowboy_req:method(Req)], Req, Context}.
 
 -spec allowed_methods(map() | undefined, rabbit_hot_backup_mgmt_compat:context() | undefined) ->
           result([binary()] | stop).
@@ -62,7 +67,7 @@ answer(Req0, Context) ->
     {Family, Name} = rabbit_hot_backup_mgmt_compat:resource(Context),
     %% A plan or a deletion may take longer than cowboy lets a connection be silent. The program has
     %% a time limit.
-    ok = cowboy_req:cast({set_options, #{idle_timeout => infinity}}, Req0),
+    ok = rabbit_hot_backup_mgmt_compat:allow_silence(Req0),
     {Body, Req} = read_body(Req0),
     Answer = case Body of
                  {ok, Object} ->

@@ -51,6 +51,26 @@ var actions = {
             if (answer.ok && page.id === id) location.hash = '#/hot-backup';
         });
     },
+    plan_prune: function() {
+        var rules = read_rules();
+        if (!rules) return undefined;
+        page.prune = undefined;
+        return send('POST', '/prune', Object.assign({dry_run: true}, rules))
+            .then(function(answer) {
+                if (answer.ok) page.prune = {rules: rules, decisions: answer.body.findings};
+            });
+    },
+    prune: function() {
+        var count = page.prune.decisions.filter(function(one) { return !one.keep; }).length;
+        if (!confirm('Delete ' + fmt_plural(count, 'backup', 'backups') +
+                     '? They cannot be recovered.')) return undefined;
+        var rules = page.prune.rules;
+        page.prune = undefined;
+        return send('POST', '/prune', rules);
+    },
+    close_prune: function() {
+        page.prune = undefined;
+    },
     plan: function() {
         return plan_restore(page);
     },
@@ -90,6 +110,25 @@ function save(url, name) {
 }
 
 // ---------------------------------------------------------------------------------------------
+
+// The rules that are filled in, as the API takes them; undefined after a complaint. None at all:
+// those that are configured.
+function read_rules() {
+    var rules = {};
+    var senseless = [];
+    document.querySelectorAll('#hb-prune-form input').forEach(function(input) {
+        var text = input.value.trim();
+        if (text === '') return;
+        if (/^[1-9]\d{0,5}$/.test(text)) {
+            rules[input.name] = Number(text);
+        } else {
+            senseless.push(text);
+        }
+    });
+    if (senseless.length === 0) return rules;
+    show_error({message: 'a rule is a whole number from 1, not ' + senseless.join(', ')});
+    return undefined;
+}
 
 // What is filled in, as the API takes it; undefined after a complaint.
 function read_selection(restore) {
@@ -133,6 +172,16 @@ function start_restore(restore) {
 
 // ---------------------------------------------------------------------------------------------
 
+// A heading that opens what is only loaded then.
+function open_section(heading) {
+    var section = heading.parentNode;
+    var name = section.getAttribute('data-opens');
+    if (name && !page.opened[name]) {
+        page.opened[name] = true;
+        refresh();
+    }
+}
+
 function act(button) {
     var promise = actions[button.getAttribute('data-action')](button);
     button.disabled = true;
@@ -146,6 +195,9 @@ function listen() {
     $(document).on('click', '#main [data-action]', function(event) {
         event.preventDefault();
         act(this);
+    });
+    $(document).on('click', '#main [data-opens] h2', function() {
+        open_section(this);
     });
     $(document).on('change', '#main [data-control]', function() {
         if (read_controls(page.listings[this.getAttribute('data-listing')], this)) {

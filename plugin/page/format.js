@@ -19,6 +19,12 @@ function fmt_count(count) {
     return is_number(count) ? count.toLocaleString('en-US') : '-';
 }
 
+// A sum over `all`, of which only some may be known.
+function fmt_known(sum, known, all, format) {
+    if (all > 0 && known === 0) return '-';
+    return (known < all ? '\u2265 ' : '') + format(sum);
+}
+
 function fmt_plural(count, one, many) {
     return fmt_count(count) + ' ' + (count === 1 ? one : many);
 }

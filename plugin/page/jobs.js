@@ -85,9 +85,21 @@ function checks_of(backup) {
     return checks;
 }
 
+// What the last check of one sort has found: `check` is the name of its mark.
+function findings_of(answer, check) {
+    if (!answer || !answer.ok) return [];
+    return answer.body.filter(function(one) {
+        return one.check === check;
+    }).map(function(one) {
+        return one.finding;
+    });
+}
+
 // What a check or a restore had to say: one line of text each.
 function finding_text(finding) {
     switch (finding.message_type) {
+    case 'error':
+        return finding.message;
     case 'damage':
         return finding.what + ' ' + finding.name + ': ' + finding.reason;
     case 'difference':

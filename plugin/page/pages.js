@@ -52,6 +52,12 @@ function draw_page(drawn) {
     // The UI would draw it again and again without new data.
     clearInterval(timer);
     report_connection(drawn.view);
+    // The UI remembers which sections were open.
+    $('#main [data-opens] h2').filter(function() {
+        return $(this).next('.hider').is(':visible');
+    }).each(function() {
+        open_section(this);
+    });
 }
 
 // Only what has changed is replaced: a button keeps its place under the pointer, a selection stays.
@@ -67,11 +73,18 @@ function redraw_page(drawn) {
     }
     for (var i = 0; i < before.length; i++) {
         var writing = before[i].querySelector('input:focus, select:focus');
-        if (!writing && before[i].innerHTML !== after[i].innerHTML) {
-            before[i].replaceChildren.apply(before[i], after[i].childNodes);
-        }
+        if (!writing) replace_markup(before[i], after[i]);
     }
     report_connection(drawn.view);
+}
+
+// Compares what was drawn, not what has become of it: what the user has unfolded stays so.
+function replace_markup(before, after) {
+    var markup = after.innerHTML;
+    if ((before.hb_markup || before.innerHTML) !== markup) {
+        before.replaceChildren.apply(before, after.childNodes);
+    }
+    before.hb_markup = markup;
 }
 
 function template_of(some_page) {
@@ -108,47 +121,93 @@ function load_list(list) {
                 return !backup.unreadable;
             }),
             listing: list.listings.backups,
-            backups: answers[1]
+            backups: answers[1],
+            prune: list.prune
         });
     });
 }
 
 function open_backup(id) {
     open_page('backup', {
-        id: id,
+        id: id, opened: {},
         listings: {queues: make_listing('queues', path_of(id, '/queues'), 'messages'),
                    files: make_listing('files', path_of(id, '/files'), 'size')}
     }, load_backup);
 }
 
+// What a backup holds never changes: it is asked for once. What is learnt of it later comes with
+// the list of backups, which the broker has at hand.
 function load_backup(backup) {
     var listings = backup.listings;
     return Promise.all([
-        get_all({status: '/status', jobs: '/jobs', backup: path_of(backup.id)}),
+        get_all({status: '/status', jobs: '/jobs',
+                 list: '/backups?page=1&page_size=1&name=' + encodeURIComponent(backup.id)}),
+        load_once(backup, 'description', path_of(backup.id)),
         load_part(listings.queues), load_part(listings.files)
     ]).then(function(answers) {
         var view = with_status(answers[0].status, {
-            id: backup.id, backup: answers[0].backup,
-            queues: answers[1], files: answers[2], listings: listings
+            id: backup.id, backup: with_marks(answers[1], items_of(answers[0].list)[0]),
+            queues: answers[2], files: answers[3], listings: listings,
+            check: last_check(backup.id, items_of(answers[0].jobs))
         });
-        return load_last_check(backup, items_of(answers[0].jobs)).then(function(check) {
-            view.check = check;
-            return view;
-        });
+        return load_opened(backup, view);
     });
 }
 
-// With its findings, which a list of jobs does not have.
-function load_last_check(backup, jobs) {
-    var last = jobs.filter(function(job) {
-        return job.backup === backup.id && is_over(job) &&
-            (job.kind === 'verify' || job.kind === 'drill');
+// The last one since the plugin was started: one that could not be done leaves no mark.
+function last_check(id, jobs) {
+    return jobs.filter(function(job) {
+        return job.backup === id && is_over(job) && (job.kind === 'verify' || job.kind === 'drill');
     })[0];
-    if (!last || backup.check && backup.check.id === last.id) return Promise.resolve(backup.check);
-    return request('GET', '/jobs/' + last.id).then(function(answer) {
-        backup.check = answer.ok ? answer.body : undefined;
-        return backup.check;
+}
+
+var mark_names = ['protected', 'protection', 'verified', 'booted'];
+
+// The description as it was loaded, with the marks as they are.
+function with_marks(answer, listed) {
+    if (!answer.ok || !listed || listed.backup !== answer.body.backup) return answer;
+    var body = Object.assign({}, answer.body);
+    mark_names.forEach(function(name) {
+        body[name] = listed[name];
     });
+    return Object.assign({}, answer, {body: body});
+}
+
+// What stands in the log and was found by checks is asked for when a mark has changed; the
+// configuration when it is opened for the first time.
+function load_opened(backup, view) {
+    if (!view.backup.ok) return view;
+    var marks = JSON.stringify(mark_names.map(function(name) { return view.backup.body[name]; }));
+    if (backup.marks !== marks) {
+        backup.marks = marks;
+        forget(backup, 'log');
+        forget(backup, 'findings');
+    }
+    return Promise.all([
+        load_once(backup, 'log', path_of(backup.id, '/log')),
+        load_once(backup, 'findings', path_of(backup.id, '/findings')),
+        backup.opened.configuration ?
+            load_once(backup, 'configuration', path_of(backup.id, '/configuration')) : undefined
+    ]).then(function(answers) {
+        view.log = answers[0];
+        view.findings = answers[1];
+        view.configuration = answers[2];
+        return view;
+    });
+}
+
+// An answer that is an error is asked for again.
+function load_once(loaded, name, path) {
+    loaded.once = loaded.once || {};
+    if (loaded.once[name]) return Promise.resolve(loaded.once[name]);
+    return request('GET', path).then(function(answer) {
+        if (answer.ok) loaded.once[name] = answer;
+        return answer;
+    });
+}
+
+function forget(loaded, name) {
+    if (loaded.once) delete loaded.once[name];
 }
 
 // The queues and files of a backup never change: they are asked for once, and when the user wants
@@ -157,7 +216,8 @@ function load_part(listing) {
     var path = listing_path(listing);
     if (listing.answer && listing.answered === path) return Promise.resolve(listing.answer);
     return load_listing(listing).then(function(answer) {
-        listing.answer = answer.ok ? answer : undefined;
+        // What was refused is not asked for again and again.
+        listing.answer = answer.ok || answer.status === 400 ? answer : undefined;
         listing.answered = listing_path(listing);
         return answer;
     });

@@ -18,9 +18,10 @@
 -export_type([options/0, selection/0, job_id/0, job/0, port_status/0, status/0, error/0]).
 
 -type options() :: #{repository => file:filename_all(),
-                     actor => rabbit_hot_backup_jobs:actor()}.
+                     actor => rabbit_hot_backup_jobs:actor(),
+                     lock_patience => non_neg_integer()}.
 %% `repository`: the directory that the backup goes to. The default is the setting `repository` of
-%% the application.
+%% the application. `lock_patience`: how long another writer of it is waited for, in milliseconds.
 
 -type selection() :: #{queues => [binary()], vhosts => [binary()], all => boolean(),
                        as => binary(), definitions_only => boolean(),
@@ -69,25 +70,27 @@ start_backup(Options) ->
     Repository = repository(Options),
     Actor = maps:get(actor, Options, ?NODE_ITSELF),
     rabbit_hot_backup_audit:record(back_up, Actor, #{repository => Repository},
-                                   request_backup(Repository, Actor)).
+                                   request_backup(Repository, Actor,
+                                                  maps:get(lock_patience, Options, 0))).
 
--spec request_backup(binary(), rabbit_hot_backup_jobs:actor()) ->
+-spec request_backup(binary(), rabbit_hot_backup_jobs:actor(), non_neg_integer()) ->
           {ok, job_id()} | {error, error()}.
-request_backup(Repository, Actor) ->
+request_backup(Repository, Actor, LockPatience) ->
     case rabbit_hot_backup_port:session() of
         {ok, Session} ->
             Order = #{kind => backup, repository => Repository, actor => Actor},
             case rabbit_hot_backup_jobs:request(Session, Order, ?ACCEPT + ?BEGIN) of
-                {ok, Id} -> accepted(Session, Id, Repository);
+                {ok, Id} ->
+                    accepted(Session, #{job => Id, repository => Repository,
+                                        lock_patience => LockPatience});
                 {error, Error} -> {error, Error}
             end;
         {error, Error} ->
             {error, Error}
     end.
 
--spec accepted(pid(), job_id(), binary()) -> {ok, job_id()} | {error, error()}.
-accepted(Session, Id, Repository) ->
-    Arguments = #{job => Id, repository => Repository},
+-spec accepted(pid(), rabbit_hot_backup_protocol:details()) -> {ok, job_id()} | {error, error()}.
+accepted(Session, #{job := Id} = Arguments) ->
     case rabbit_hot_backup_session:request(Session, backup, Arguments, ?ACCEPT) of
         {ok, _} ->
             {ok, Id};
@@ -196,15 +199,16 @@ delete(Backup, Actor) ->
     rabbit_hot_backup_audit:record(delete, Actor, #{backup => Backup},
                                    rabbit_hot_backup_catalogue:delete(Backup)).
 
--spec prune(Rules :: [iodata()], dry_run | remove, rabbit_hot_backup_jobs:actor()) ->
+-spec prune(Rules :: [iodata()], rabbit_hot_backup_catalogue:pruning(),
+            rabbit_hot_backup_jobs:actor()) ->
           {ok, [rabbit_hot_backup_program:object()]} | {error, error()}.
 %% See rabbit_hot_backup_catalogue:prune/2. One that only looks is nobody's action.
 prune(Rules, dry_run, _) ->
     rabbit_hot_backup_catalogue:prune(Rules, dry_run);
-prune(Rules, remove, Actor) ->
+prune(Rules, Pruning, Actor) ->
     rabbit_hot_backup_audit:record(prune, Actor,
                                    #{repository => rabbit_hot_backup_settings:repository()},
-                                   rabbit_hot_backup_catalogue:prune(Rules, remove)).
+                                   rabbit_hot_backup_catalogue:prune(Rules, Pruning)).
 
 -spec download(Backup :: binary(), rabbit_hot_backup_jobs:actor()) ->
           {ok, rabbit_hot_backup_archive:description(), rabbit_hot_backup_archive:archive()}

@@ -4,7 +4,7 @@
 
 -behaviour(application).
 
--export([start/2, stop/1]).
+-export([start/2, prep_stop/1, stop/1]).
 
 -spec start(application:start_type(), term()) -> {ok, pid()} | {error, term()}.
 %% Loads all modules at once: an operation is known by its name only if the atom exists, and the
@@ -17,6 +17,12 @@ start(_Type, _Arguments) ->
             rabbit_hot_backup_sup:start_link();
         {error, Reasons} -> {error, {modules_not_loaded, Reasons}}
     end.
+
+-spec prep_stop(State) -> State.
+%% Whoever waits for a program could not be stopped before it.
+prep_stop(State) ->
+    ok = rabbit_hot_backup_programs:end_all(),
+    State.
 
 -spec stop(term()) -> ok.
 stop(_State) ->

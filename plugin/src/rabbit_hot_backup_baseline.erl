@@ -3,13 +3,12 @@
 %%
 %% A backup takes the node's files at one instant and the metadata from a checkpoint that is a
 %% little older. They are of the same instant if nothing was committed in between. Two things can
-%% be: a commit of Mnesia, and a Ra server's name (without it a quorum queue is begun anew at the
-%% next start, although its log is there).
+%% be: a commit of Mnesia, and a Ra server's name (rabbit_hot_backup_ra_names).
 -module(rabbit_hot_backup_baseline).
 
 -include_lib("kernel/include/file.hrl").
 
--export([commits/0, flush/1, log/1, is_unchanged/1, is_confirmed/1]).
+-export([commits/0, flush/1, flush_log/0, log/1, is_unchanged/1, is_confirmed/1]).
 
 -export_type([commits/0, baseline/0]).
 
@@ -17,12 +16,13 @@
 
 -record(baseline, {commits :: commits(),
                    log = #{} :: log(),
-                   names = [] :: [{Table :: ets:tab(), Size :: integer(), Digest :: integer()}]}).
+                   names :: rabbit_hot_backup_ra_names:names()}).
 
 -opaque baseline() :: #baseline{}.
 
 -type log() :: #{log => #{path := binary(), size := non_neg_integer(), inode := integer()}}.
-%% Of Mnesia's log when all that was committed was in it; none of a node without a disc. A commit is
+%% Of Mnesia's log when all that was committed was in it; none of a node without a disc, or without
+%% Mnesia. A commit is
 %% in the log a moment before it is counted. So the engine compares the file as well, in the hold.
 
 %% How long a Ra server's name may be on its way from memory to the file.
@@ -55,35 +55,46 @@ flush(Commits) ->
     case mnesia_recover:sync() of
         {error, Reason} -> not_flushed(Reason);
         _ ->
-            case sync_log(mnesia:system_info(use_dir)) of
+            case flush_log() of
                 {ok, Log} ->
-                    Names = [flush_names(Directory)
-                             || Directory <- rabbit_hot_backup_compat:ra_directories()],
-                    {ok, #baseline{commits = Commits, log = Log, names = Names}};
-                {error, Reason} ->
-                    not_flushed(Reason)
+                    {ok, #baseline{commits = Commits, log = Log,
+                                   names = rabbit_hot_backup_ra_names:flush(?REGISTRATION)}};
+                {error, Error} ->
+                    {error, Error}
             end
+    end.
+
+-spec flush_log() -> {ok, log()} | {error, rabbit_hot_backup_protocol:error()}.
+%% Of a node whose metadata is in Khepri, too: before 4.3 Mnesia runs there, and plugins may have
+%% tables in it.
+flush_log() ->
+    case mnesia:system_info(is_running) =:= yes andalso mnesia:system_info(use_dir) of
+        true ->
+            case sync_log() of
+                {ok, Log} -> {ok, Log};
+                {error, Reason} -> not_flushed(Reason)
+            end;
+        false ->
+            {ok, #{}}
     end.
 
 -spec is_unchanged(baseline()) -> boolean().
 %% Reads of ETS tables and nothing else, for it is called while the whole node is held.
 is_unchanged(#baseline{commits = Commits, names = Names}) ->
     commits() =:= Commits
-        andalso lists:all(fun({Table, Size, _}) -> ets:info(Table, size) =:= Size end, Names).
+        andalso rabbit_hot_backup_ra_names:is_unchanged(Names).
 
 -spec is_confirmed(baseline()) -> boolean().
-%% To be asked after the hold, for is_unchanged/1 has not seen a name that came while another one
-%% went. What has changed since the hold makes it say no as well: then there is another attempt.
+%% To be asked after the hold, for what is_unchanged/1 cannot see in it.
 is_confirmed(#baseline{names = Names}) ->
-    lists:all(fun({Table, _, Digest}) -> digest(names(Table)) =:= Digest end, Names).
+    rabbit_hot_backup_ra_names:is_confirmed(Names).
 
 -spec log(baseline()) -> log().
 log(#baseline{log = Log}) ->
     Log.
 
--spec sync_log(boolean()) -> {ok, log()} | {error, term()}.
-%% A node without a disc has no log.
-sync_log(true) ->
+-spec sync_log() -> {ok, log()} | {error, term()}.
+sync_log() ->
     Path = filename:join(mnesia:system_info(directory), "LATEST.LOG"),
     case disk_log:sync(latest_log) of
         ok ->
@@ -95,55 +106,10 @@ sync_log(true) ->
             end;
         {error, Reason} ->
             {error, Reason}
-    end;
-sync_log(false) ->
-    {ok, #{}}.
+    end.
 
 -spec not_flushed(term()) -> {error, rabbit_hot_backup_protocol:error()}.
 not_flushed(Reason) ->
     {error, rabbit_hot_backup_protocol:error(
               failed, "Mnesia could not write its log: ~tp", [Reason],
               "Look at the disk that the node's data directory is on.")}.
-
-%% ------------------------------------------------------------------
-%% Names of Ra servers
-
-%% A server is entered in the ETS table first and in the Dets table then. So the first is read, the
-%% second waited for until it has them all, and then synced: what comes later shows in the first.
--spec flush_names({ets:tab(), dets:tab_name()}) ->
-          {ets:tab(), Size :: integer(), Digest :: integer()}.
-flush_names({Table, File}) ->
-    Names = names(Table),
-    ok = await_names([Name || {_, Name} <- Names], File, now_ms() + ?REGISTRATION),
-    ok = dets:sync(File),
-    {Table, length(Names), digest(Names)}.
-
--spec names(ets:tab()) -> [{UId :: binary(), Name :: atom()}].
-names(Table) ->
-    ets:select(Table, [{{'$1', '_', '_', '$2', '_'}, [], [{{'$1', '$2'}}]}]).
-
--spec digest([{binary(), atom()}]) -> integer().
-digest(Names) ->
-    erlang:phash2(lists:sort(Names)).
-
--spec await_names([atom()], dets:tab_name(), Deadline :: integer()) -> ok.
-await_names(Names, File, Deadline) ->
-    Written = dets:select(File, [{{'$1', '_'}, [], ['$1']}]),
-    case ordsets:subtract(ordsets:from_list(Names), ordsets:from_list(Written)) of
-        [] ->
-            ok;
-        Missing ->
-            case now_ms() < Deadline of
-                true ->
-                    receive after 5 -> await_names(Missing, File, Deadline) end;
-                false ->
-                    %% They have no name in the file at all, and the node would not start them
-                    %% again either.
-                    rabbit_hot_backup_compat:log(
-                      warning, "Ra servers without an entry in ~tp: ~tp", [File, Missing])
-            end
-    end.
-
--spec now_ms() -> integer().
-now_ms() ->
-    erlang:monotonic_time(millisecond).

@@ -7,10 +7,11 @@
 -behaviour(gen_server).
 
 -export([start_link/0]).
--export([list/0, space/0, show/1, definitions/1, protect/2, unprotect/1, delete/1, prune/2]).
+-export([list/0, space/0, show/1, part/3, definitions/1]).
+-export([protect/2, unprotect/1, note/3, delete/1, prune/2]).
 -export([init/1, handle_call/3, handle_cast/2]).
 
--export_type([listing/0, space/0]).
+-export_type([listing/0, space/0, pruning/0]).
 
 -type listing() :: {[rabbit_hot_backup_program:object()],
                     rabbit_hot_backup_protocol:error() | undefined}.
@@ -19,6 +20,9 @@
 
 -type space() :: #{free_bytes := non_neg_integer(), total_bytes := non_neg_integer()}.
 %% Of the file system that the repository is on.
+
+-type pruning() :: dry_run | {remove, LockPatience :: non_neg_integer()}.
+%% How long another writer of the repository is waited for, in milliseconds.
 
 -type stamp() :: binary() | changing.
 %% When the directories changed last, in seconds: of a list that is as old as that nobody knows
@@ -58,7 +62,7 @@ list() ->
     end.
 
 -spec space() -> {ok, space()} | unknown.
-%% Half a minute old at most. It is not known when there is no repository yet.
+%% Half a minute old at most. Of a repository that is not there yet it is that of where it will be.
 space() ->
     case ask(space) of
         {error, _} -> unknown;
@@ -81,21 +85,65 @@ stalled() ->
 
 -spec show(Backup :: binary()) ->
           {ok, rabbit_hot_backup_program:object()} | {error, rabbit_hot_backup_protocol:error()}.
-%% What `show` prints of it.
+%% What `show` prints of it, without what may be long.
 show(Backup) ->
-    case run("show", Backup, [], ?LOOK) of
-        {ok, [Object | _]} -> {ok, Object};
+    case look_into(Backup, ["--without=queues,files"]) of
+        {ok, Objects} -> {ok, summary(Objects)};
         {error, Error} -> {error, Error}
     end.
+
+-spec part(Backup :: binary(), List :: string(), Options :: [iodata()]) ->
+          {ok, [rabbit_hot_backup_program:object()], Counts :: rabbit_hot_backup_program:object()}
+        | {error, rabbit_hot_backup_protocol:error()}.
+%% A part of one of its lists, as `show --list` prints it. Whoever asks limits it: what is in there
+%% may be a hundred thousand queues.
+part(Backup, List, Options) ->
+    case look_into(Backup, ["--list", List | Options]) of
+        {ok, Objects} ->
+            Items = [Object || #{<<"message_type">> := Type} = Object <- Objects,
+                               Type =/= <<"summary">>],
+            {ok, Items, summary(Objects)};
+        {error, Error} ->
+            {error, Error}
+    end.
+
+-spec look_into(Backup :: binary(), [iodata()]) ->
+          {ok, [rabbit_hot_backup_program:object()]}
+        | {error, rabbit_hot_backup_protocol:error()}.
+look_into(Backup, Options) ->
+    case rabbit_hot_backup_program:check_id(Backup) of
+        ok ->
+            Arguments = in_repository("show") ++ [Backup | Options],
+            rabbit_hot_backup_turnstile:pass(
+              fun() -> rabbit_hot_backup_program:run(Arguments, ?LOOK) end);
+        {error, Error} ->
+            {error, Error}
+    end.
+
+-spec summary([rabbit_hot_backup_program:object()]) -> rabbit_hot_backup_program:object().
+summary(Objects) ->
+    [Summary] = [Object || #{<<"message_type">> := <<"summary">>} = Object <- Objects],
+    Summary.
 
 -spec definitions(Backup :: binary()) ->
           {ok, Json :: binary()} | {error, rabbit_hot_backup_protocol:error()}.
 %% What `definitions` prints of it.
 definitions(Backup) ->
     case rabbit_hot_backup_program:check_id(Backup) of
-        ok -> rabbit_hot_backup_program:print(in_repository("definitions") ++ [Backup], ?LOOK);
-        {error, Error} -> {error, Error}
+        ok ->
+            Arguments = in_repository("definitions") ++ [Backup],
+            rabbit_hot_backup_turnstile:pass(
+              fun() -> rabbit_hot_backup_program:print(Arguments, ?LOOK) end);
+        {error, Error} ->
+            {error, Error}
     end.
+
+-spec note(Backup :: binary(), Text :: iodata(), When :: integer()) ->
+          ok | {error, rabbit_hot_backup_protocol:error()}.
+%% Writes into its log what happened at that time, in Unix milliseconds.
+note(Backup, Text, When) ->
+    Time = calendar:system_time_to_rfc3339(When, [{unit, millisecond}, {offset, "Z"}]),
+    done(run("note", Backup, ["--when", Time, ["--text=", Text]], ?LOOK)).
 
 -spec protect(Backup :: binary(), Reason :: binary()) ->
           ok | {error, rabbit_hot_backup_protocol:error()}.
@@ -111,13 +159,16 @@ unprotect(Backup) ->
 delete(Backup) ->
     done(run("delete", Backup, [], ?REMOVE)).
 
--spec prune([iodata()], dry_run | remove) ->
+-spec prune([iodata()], pruning()) ->
           {ok, [rabbit_hot_backup_program:object()]}
         | {error, rabbit_hot_backup_protocol:error()}.
 %% Removes what the rules, as the program's options, do not keep; or only says what it would remove.
-prune(Rules, How) ->
-    rabbit_hot_backup_program:run(
-      in_repository("prune") ++ Rules ++ ["--dry-run" || How =:= dry_run], ?REMOVE).
+prune(Rules, dry_run) ->
+    rabbit_hot_backup_program:run(in_repository("prune") ++ Rules ++ ["--dry-run"], ?LOOK);
+prune(Rules, {remove, LockPatience}) ->
+    Patience = ["--retry-lock=", integer_to_list(LockPatience div 1000)],
+    rabbit_hot_backup_program:run(in_repository("prune") ++ [Patience | Rules],
+                                  LockPatience + ?REMOVE).
 
 -spec run(Command :: string(), Backup :: binary(), [iodata()], pos_integer()) ->
           {ok, [rabbit_hot_backup_program:object()]}

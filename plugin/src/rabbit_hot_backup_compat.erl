@@ -1,9 +1,10 @@
 %% What differs between releases of RabbitMQ, one function for each question.
 %%
 %% But for rabbit_hot_backup_delivery_compat, which knows how messages get into queues,
-%% rabbit_hot_backup_queue_compat, which asks queues what they hold, and rabbit_hot_backup_sandbox,
-%% which boots another broker, nothing else in the plugin calls a function of RabbitMQ. The functions
-%% called here exist from 3.8 to 4.3 unless a comment says otherwise.
+%% rabbit_hot_backup_queue_compat, which asks queues what they hold, rabbit_hot_backup_khepri, which
+%% knows the newer store of metadata, and rabbit_hot_backup_sandbox, which boots another broker,
+%% nothing else in the plugin calls a function of RabbitMQ. The functions called here exist from 3.8
+%% to 4.3 unless a comment says otherwise.
 -module(rabbit_hot_backup_compat).
 
 -include_lib("kernel/include/logger.hrl").
@@ -11,7 +12,7 @@
 -export([log/3, notify/2, has/3]).
 -export([rabbitmq_version/0, cluster_name/0, data_dir/0, plugins/0, plugin_version/0]).
 -export([is_booted/0, disk_free_limit/0]).
--export([metadata_store/0, khepri_export/2]).
+-export([metadata_store/0]).
 -export([configuration_files/0, directories/0, node_files/0, path/1]).
 -export([ra_directories/0, stream_offsets/0, stream_replicas/0]).
 -export([import_definitions/1]).
@@ -182,14 +183,6 @@ metadata_store() ->
     case has(rabbit_khepri, is_enabled, 0) andalso rabbit_khepri:is_enabled() of
         true -> khepri;
         false -> mnesia
-    end.
-
--spec khepri_export(module(), term()) -> ok | {error, term()}.
-%% The callbacks run inside the store's own Ra server.
-khepri_export(Module, Argument) ->
-    case khepri:export(rabbit_khepri:get_store_id(), Module, Argument) of
-        {error, Reason} -> {error, Reason};
-        _ -> ok
     end.
 
 -spec configuration_files() -> [configuration_file()].

@@ -169,8 +169,8 @@ init({{_, VHost, Queue} = Key, Session,
                         next = Confirmed, expected = Confirmed, confirmed = Confirmed,
                         beyond = Beyond,
                         uncertain_end = Confirmed + Uncertain}};
-        {error, Reason} ->
-            {stop, {shutdown, cannot_open(Reason, Key)}}
+        {error, not_found} ->
+            {stop, {shutdown, no_queue(Key)}}
     end.
 
 -spec handle_call(term(), gen_server:from(), #state{}) ->
@@ -402,12 +402,8 @@ out_of_step(Position, #state{expected = Expected}) ->
       mismatch, "message ~b was sent where message ~b was expected", [Position, Expected],
       "Start the restore again: it goes on where it can.").
 
--spec cannot_open(not_found | unsupported, key()) -> rabbit_hot_backup_protocol:error().
-cannot_open(not_found, {_, VHost, Queue}) ->
+-spec no_queue(key()) -> rabbit_hot_backup_protocol:error().
+no_queue({_, VHost, Queue}) ->
     rabbit_hot_backup_protocol:error(
       failed, "there is no queue ~ts in vhost ~ts", [Queue, VHost],
-      "Declare it, or start the restore again: it declares the queue.");
-cannot_open(unsupported, _) ->
-    rabbit_hot_backup_protocol:error(
-      unsupported, "this release of RabbitMQ is too old to be given messages of a backup", [],
-      "Restore into RabbitMQ 3.9 or later.").
+      "Declare it, or start the restore again: it declares the queue.").

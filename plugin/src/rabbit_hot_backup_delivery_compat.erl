@@ -1,5 +1,5 @@
 %% How a message gets into one queue, and how the queue says that it has it: what differs between
-%% releases of RabbitMQ, from 3.9 to 4.3.
+%% releases of RabbitMQ, from 3.8 to 4.3.
 %%
 %% A message goes to the queue itself, past exchanges, bindings and channels, as a dead-lettered one
 %% does. So it reaches no other queue, and keeps the exchange and the routing key that it was
@@ -16,10 +16,11 @@
                  state :: term(),
                  release :: release()}).
 
--type release() :: #{containers := boolean(), options := boolean(), tags := boolean()}.
-%% What this release has: message containers, from 3.13; options in place of a delivery record, from
-%% 3.13; the queue's name in the tag of its `DOWN`, from 3.12. Found out once: to look for a module
-%% that is not there takes longer than to deliver a message.
+-type release() :: #{queue_type := module(), containers := boolean(), options := boolean(),
+                     tags := boolean()}.
+%% What this release has: rabbit_queue_type, from 3.9; message containers, from 3.13; options in place
+%% of a delivery record, from 3.13; the queue's name in the tag of its `DOWN`, from 3.12. Found out
+%% once: to look for a module that is not there takes longer than to deliver a message.
 
 -opaque target() :: #target{}.
 %% A queue, and what its type keeps for a process that delivers to it.
@@ -36,28 +37,27 @@
 %% How long another node may take to say what it calls its member of a quorum queue.
 -define(MEMBER_TIME, 5000).
 
--spec open(VHost :: binary(), Name :: binary()) -> {ok, target()} | {error, not_found | unsupported}.
-%% rabbit_queue_type is there from 3.9.
+-spec open(VHost :: binary(), Name :: binary()) -> {ok, target()} | {error, not_found}.
 open(VHost, Name) ->
-    case code:ensure_loaded(rabbit_queue_type) of
-        {module, rabbit_queue_type} ->
-            Resource = rabbit_misc:r(VHost, queue, Name),
-            case rabbit_amqqueue:lookup(Resource) of
-                {ok, Queue} ->
-                    {ok, #target{name = Resource, queue = Queue,
-                                 state = rabbit_queue_type:init(), release = release()}};
-                {error, _} ->
-                    {error, not_found}
-            end;
+    Resource = rabbit_misc:r(VHost, queue, Name),
+    case rabbit_amqqueue:lookup(Resource) of
+        {ok, Queue} ->
+            #{queue_type := Type} = Release = release(),
+            {ok, #target{name = Resource, queue = Queue, state = Type:init(), release = Release}};
         {error, _} ->
-            {error, unsupported}
+            {error, not_found}
     end.
 
 -spec release() -> release().
 release() ->
-    #{containers => has(mc_amqpl, message, 3),
-      options => has(rabbit_queue_type, deliver, 4),
-      tags => not has(rabbit_queue_type, handle_down, 3)}.
+    Type = case has(rabbit_queue_type, init, 0) of
+               true -> rabbit_queue_type;
+               false -> rabbit_hot_backup_queue_type
+           end,
+    #{queue_type => Type,
+      containers => has(mc_amqpl, message, 3),
+      options => has(Type, deliver, 4),
+      tags => not has(Type, handle_down, 3)}.
 
 -spec type(target()) -> binary().
 type(#target{queue = Queue}) ->
@@ -90,11 +90,16 @@ members(Nodes) -> Nodes.
 
 -spec member_identity(atom(), node()) -> binary().
 member_identity(Member, Node) ->
-    try erpc:call(Node, ra_directory, uid_of, [quorum_queues, Member], ?MEMBER_TIME) of
+    %% Before 3.9 there are no Ra systems.
+    Arguments = case has(ra_directory, uid_of, 2) of
+                    true -> [quorum_queues, Member];
+                    false -> [Member]
+                end,
+    try erpc:call(Node, ra_directory, uid_of, Arguments, ?MEMBER_TIME) of
         Uid when is_binary(Uid) -> base64:encode(Uid);
         _ -> <<>>
     catch
-        %% The node is down, or its release knows no Ra systems.
+        %% The node is down, or of another release.
         error:{erpc, _} -> <<>>;
         error:{exception, _, _} -> <<>>
     end.
@@ -131,9 +136,9 @@ message(#{containers := false}, XName, RoutingKey, Content) ->
 -spec hand_over(release(), term(), term(), non_neg_integer(), term()) -> term().
 hand_over(#{options := true}, Queue, Message, Sequence, State) ->
     rabbit_queue_type:deliver([Queue], Message, #{correlation => Sequence, flow => flow}, State);
-hand_over(#{options := false}, Queue, Message, Sequence, State) ->
+hand_over(#{options := false, queue_type := Type}, Queue, Message, Sequence, State) ->
     Delivery = rabbit_basic:delivery(false, true, Message, Sequence),
-    rabbit_queue_type:deliver([Queue], setelement(tuple_size(Delivery), Delivery, flow), State).
+    Type:deliver([Queue], setelement(tuple_size(Delivery), Delivery, flow), State).
 
 -spec is_blocked(target()) -> boolean().
 %% Whether a classic queue has to work off what this process gave it before it is given more; an
@@ -144,9 +149,16 @@ is_blocked(Target) ->
 
 -spec event(term(), target()) ->
           {ok, target(), [outcome()]} | deleted | ignored | {error, term()}.
-%% Takes a cast's or another message of the process.
-event({queue_event, Name, Event}, #target{name = Name, state = State} = Target) ->
-    told(rabbit_queue_type:handle_event(Name, Event, State), Target);
+%% Takes a cast's or another message of the process. Before 3.9 what a queue says does not name it.
+event({queue_event, Name, Event},
+      #target{name = Name, state = State, release = #{queue_type := Type}} = Target) ->
+    told(Type:handle_event(Name, Event, State), Target);
+event({confirm, _, _} = Event, #target{name = Name} = Target) ->
+    event({queue_event, Name, Event}, Target);
+event({reject_publish, _, _} = Event, #target{name = Name} = Target) ->
+    event({queue_event, Name, Event}, Target);
+event({ra_event, From, Event}, #target{name = Name} = Target) ->
+    event({queue_event, Name, {From, Event}}, Target);
 event({bump_credit, Credit}, Target) ->
     _ = credit_flow:handle_bump_msg(Credit),
     {ok, Target, []};
@@ -154,9 +166,9 @@ event({{'DOWN', Name}, _, process, Pid, Reason}, #target{name = Name, state = St
     _ = credit_flow:peer_down(Pid),
     told(rabbit_queue_type:handle_down(Pid, Name, Reason, State), Target);
 event({'DOWN', _, process, Pid, Reason},
-      #target{state = State, release = #{tags := false}} = Target) ->
+      #target{state = State, release = #{tags := false, queue_type := Type}} = Target) ->
     _ = credit_flow:peer_down(Pid),
-    told(rabbit_queue_type:handle_down(Pid, Reason, State), Target);
+    told(Type:handle_down(Pid, Reason, State), Target);
 event(_, _) ->
     ignored.
 

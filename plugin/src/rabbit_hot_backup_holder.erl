@@ -27,8 +27,9 @@
                   instant := integer(),
                   acquisition_us := non_neg_integer(),
                   hold_us := non_neg_integer(),
-                  pause_us := non_neg_integer()}.
-%% The result of `stop`.
+                  pause_us := non_neg_integer(),
+                  store_us => non_neg_integer()}.
+%% The result of `stop`. `store_us`: how long nobody could change metadata, where it is in Khepri.
 
 -type unchanged() :: fun(() -> boolean()).
 %% Whether no metadata was committed. It is called in the hold and so must not wait for anything:

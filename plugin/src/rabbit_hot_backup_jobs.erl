@@ -60,6 +60,7 @@
                  backup => binary(),
                  bytes => non_neg_integer(),
                  result => map(),                 % the program's summary, of tasks
+                 finding_count => non_neg_integer(),
                  findings => [map()],             % what else the program had to say, of tasks
                  error => rabbit_hot_backup_protocol:error()}.
 
@@ -67,7 +68,8 @@
 
 -record(jobs, {next = 1 :: id(),
                current = #{} :: #{slot() => {job(), Monitor :: reference()}},
-               finished = [] :: [job()],  % newest first
+               finished = [] :: [job()],  % newest first, without their findings
+               findings = #{} :: #{id() => [map()]},
                subscribers = #{} :: #{pid() => Monitor :: reference()}}).
 
 -spec start_link() -> {ok, pid()} | {error, term()}.
@@ -119,12 +121,12 @@ running() ->
     gen_server:call(?MODULE, running).
 
 -spec history() -> [job()].
-%% The finished jobs, the newest first.
+%% The finished jobs, the newest first. Of findings only their number: there may be a thousand.
 history() ->
     gen_server:call(?MODULE, history).
 
 -spec find(id()) -> {ok, job()} | error.
-%% One that runs, or of the history.
+%% One that runs, or of the history, with its findings.
 find(Id) ->
     gen_server:call(?MODULE, {find, Id}).
 
@@ -178,8 +180,11 @@ handle_call(running, _, Jobs) ->
     {reply, running(Jobs), Jobs};
 handle_call(history, _, #jobs{finished = Finished} = Jobs) ->
     {reply, Finished, Jobs};
-handle_call({find, Id}, _, #jobs{finished = Finished} = Jobs) ->
-    {reply, find(Id, running(Jobs) ++ Finished), Jobs};
+handle_call({find, Id}, _, #jobs{finished = Finished, findings = Findings} = Jobs) ->
+    case find(Id, running(Jobs) ++ Finished) of
+        {ok, Job} -> {reply, {ok, Job#{findings => maps:get(Id, Findings, [])}}, Jobs};
+        error -> {reply, error, Jobs}
+    end;
 handle_call(subscribe, {Pid, _}, #jobs{subscribers = Subscribers} = Jobs) ->
     Known = case Subscribers of
                 #{Pid := _} -> Subscribers;
@@ -191,6 +196,7 @@ handle_call(subscribe, {Pid, _}, #jobs{subscribers = Subscribers} = Jobs) ->
 handle_cast({progress, Session, Id, Progress}, Jobs) ->
     case current(Id, Jobs) of
         {ok, #{session := Session} = Job} ->
+            ok = tell_waiting(Job, Progress),
             Now = erlang:monotonic_time(millisecond),
             {noreply, put_job(rabbit_hot_backup_pace:progressed(Job, Progress, Now), Jobs)};
         _ -> {noreply, Jobs}
@@ -269,6 +275,19 @@ started(Id, Jobs) ->
     ok = tell({job_began, Running}, Jobs),
     put_job(Running, Jobs).
 
+-spec tell_waiting(job(), #{phase := binary(), atom() => term()}) -> ok.
+%% A job that waits, which may be for an hour, says so once, and when it goes on.
+tell_waiting(#{id := Id} = Job, #{phase := Phase}) ->
+    case {is_waiting(maps:get(phase, Job, <<>>)), is_waiting(Phase)} of
+        {false, true} -> rabbit_hot_backup_compat:log(info, "job ~b: ~ts", [Id, Phase]);
+        {true, false} -> rabbit_hot_backup_compat:log(info, "job ~b goes on", [Id]);
+        _ -> ok
+    end.
+
+-spec is_waiting(Phase :: binary()) -> boolean().
+is_waiting(<<"waiting", _/binary>>) -> true;
+is_waiting(_) -> false.
+
 -spec tell({job_began | job_ended, job()}, #jobs{}) -> ok.
 tell(Message, #jobs{subscribers = Subscribers}) ->
     lists:foreach(fun(Pid) -> Pid ! Message end, maps:keys(Subscribers)).
@@ -288,15 +307,20 @@ begin_requested(Session, Id, Jobs) ->
     end.
 
 -spec finish(id(), state(), map(), #jobs{}) -> #jobs{}.
-finish(Id, State, Details, #jobs{current = Current, finished = Finished} = Jobs) ->
+finish(Id, State, Details, #jobs{current = Current, finished = Known, findings = All} = Jobs) ->
     {ok, #{kind := Kind} = Job} = current(Id, Jobs),
     {{_, Monitor}, Others} = maps:take(slot(Kind), Current),
     erlang:demonitor(Monitor, [flush]),
-    Known = maps:with([backup, bytes, result, findings, error], Details),
-    Ended = maps:merge(Job, Known#{state => State, finished => os:system_time(millisecond)}),
+    Findings = maps:get(findings, Details, []),
+    Told = maps:with([backup, bytes, result, error], Details),
+    Ended = maps:merge(Job, Told#{state => State, finished => os:system_time(millisecond),
+                                  finding_count => length(Findings)}),
     report(Ended),
     ok = tell({job_ended, Ended}, Jobs),
-    Jobs#jobs{current = Others, finished = lists:sublist([Ended | Finished], ?HISTORY)}.
+    Finished = lists:sublist([Ended | Known], ?HISTORY),
+    Kept = [Kept || #{id := Kept} <- Finished],
+    Jobs#jobs{current = Others, finished = Finished,
+              findings = maps:with(Kept, All#{Id => Findings})}.
 
 -spec report(job()) -> ok.
 report(#{id := Id, kind := backup, state := done, backup := Backup}) ->

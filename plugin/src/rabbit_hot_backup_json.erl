@@ -3,7 +3,7 @@
 -module(rabbit_hot_backup_json).
 
 -export([job/1, job_in_list/1, program/1, error/1, time/1]).
--export([backups/1, backup/1, queues/1, files/1, report/1]).
+-export([backups/1, backup/1, items/1, report/1]).
 
 -compile({no_auto_import, [error/1]}).
 
@@ -35,7 +35,7 @@ job_in_list(#{id := Id, kind := Kind, state := State, repository := Repository} 
       bytes_per_second => maps:get(speed, Job, null),
       seconds_remaining => maps:get(remaining, Job, null),
       result => maps:get(result, Job, null),
-      finding_count => length(maps:get(findings, Job, [])),
+      finding_count => maps:get(finding_count, Job, 0),
       error => error(maps:get(error, Job, null))}.
 
 -spec time(atom(), rabbit_hot_backup:job()) -> binary() | null.
@@ -73,27 +73,16 @@ aged(_, Unreadable) ->
     Unreadable.
 
 -spec backup(rabbit_hot_backup_program:object()) -> json().
-%% Of what `show` prints. The lists may be long and have paths of their own.
+%% Of what `show` prints without the long lists.
 backup(#{<<"vhosts">> := VHosts} = Object) ->
-    Counts = [#{name => Name, queues => length(Queues)}
-              || #{<<"name">> := Name, <<"queues">> := Queues} <- VHosts],
-    maps:remove(<<"file_list">>, (plain(Object))#{<<"vhosts">> := Counts}).
+    Totals = [(maps:remove(<<"queue_count">>, VHost))#{<<"queues">> => Count}
+              || #{<<"queue_count">> := Count} = VHost <- VHosts],
+    (plain(Object))#{<<"vhosts">> => Totals}.
 
--spec queues(rabbit_hot_backup_program:object()) -> [json()].
-%% Of what `show` prints: all queues, by vhost and name.
-queues(#{<<"vhosts">> := VHosts}) ->
-    [Queue#{<<"vhost">> => VHost, <<"messages">> => messages(Queue)}
-     || #{<<"name">> := VHost, <<"queues">> := Queues} <- VHosts, Queue <- Queues].
-
--spec messages(rabbit_hot_backup_program:object()) -> non_neg_integer() | null.
-%% What a queue holds, as far as the node had counted it.
-messages(#{<<"first_offset">> := First, <<"last_offset">> := Last}) -> Last - First + 1;
-messages(#{<<"ready">> := Ready} = Queue) -> Ready + maps:get(<<"unacknowledged">>, Queue, 0);
-messages(_) -> null.
-
--spec files(rabbit_hot_backup_program:object()) -> [json()].
-files(#{<<"file_list">> := Files}) ->
-    Files.
+-spec items([rabbit_hot_backup_program:object()]) -> [json()].
+%% Of what `show --list` prints.
+items(Objects) ->
+    [plain(Object) || Object <- Objects].
 
 -spec report([rabbit_hot_backup_program:object()]) -> json().
 %% What a run of the program printed: its summary, and everything else.

@@ -1,16 +1,16 @@
-%% The metadata of a node as a source of items: which tables, and the callbacks that Mnesia's
-%% backup and Khepri's export call alike (the behaviour that mnesia_backup.erl describes).
+%% The metadata of a node as a source of items: which tables, and the callbacks of Mnesia's backup
+%% (the behaviour that mnesia_backup.erl describes), by which an export of Khepri goes, too.
 %%
 %% A run happens in a process of its own, which hands encoded batches to its session and never
 %% meets the port. mnesia:backup_checkpoint/3 moreover calls us in a process that it spawns and
 %% that traps exits: to kill the run does not end that process while it waits in write/2. So
-%% write/2 must always come back, with an error once the session is gone (hand_over/3 of
+%% write/2 must always come back, with an error once the session is gone (hand_over/2 of
 %% rabbit_hot_backup_operations sees to this).
 -module(rabbit_hot_backup_metadata).
 
 -export([tables/0, run/2]).
 
-%% Callbacks of mnesia:backup_checkpoint/3 and khepri:export/3, and what they are given at first.
+%% Callbacks of mnesia:backup_checkpoint/3, and what they are given at first.
 -export([sink/1, open_write/1, write/2, commit_write/1, abort_write/1]).
 
 -export_type([table/0, skipped/0, checkpoint/0, delivery/0, hand_over/0, sink/0]).
@@ -18,13 +18,13 @@
 -type table() :: atom().
 -type skipped() :: #{table := binary(), reason := binary()}.
 
--type checkpoint() :: {mnesia, Name :: term()} | khepri.
+-type checkpoint() :: {mnesia, Name :: term()} | {khepri, rabbit_hot_backup_khepri:content()}.
 
 -type delivery() :: {payload, binary(), Items :: pos_integer()} | complete.
 %% A batch; and at last, from the same process, that this was all.
 
 -type hand_over() :: fun((delivery()) -> ok | {error, term()}).
-%% May block, but for an export of Khepri, which runs inside the store's own Ra server.
+%% May block.
 
 %% A batch is handed over as soon as it has this many items or bytes. Mnesia reads 500 keys at a
 %% time.
@@ -95,8 +95,19 @@ skipped(Table, Reason) ->
 %% Hands over everything in a checkpoint; returns when the last batch is accepted.
 run({mnesia, Name}, HandOver) ->
     mnesia:backup_checkpoint(Name, sink(HandOver), ?MODULE);
-run(khepri, HandOver) ->
-    rabbit_hot_backup_compat:khepri_export(?MODULE, sink(HandOver)).
+run({khepri, Content}, HandOver) ->
+    Write = fun(Item, {ok, Sink}) -> write(Sink, [Item]);
+               (_, {error, Reason}) -> {error, Reason}
+            end,
+    case rabbit_hot_backup_khepri:fold(Write, {ok, sink(HandOver)}, Content) of
+        {ok, Sink} ->
+            case commit_write(Sink) of
+                {ok, _} -> ok;
+                {error, Reason} -> {error, Reason}
+            end;
+        {error, Reason} ->
+            {error, Reason}
+    end.
 
 -spec sink(hand_over()) -> sink().
 sink(HandOver) ->
@@ -107,8 +118,8 @@ open_write(Sink) ->
     {ok, Sink}.
 
 -spec write(sink(), [term()]) -> {ok, sink()} | {error, term()}.
-%% Mnesia comes with 500 keys, single schema definitions and short rests; Khepri with one item a
-%% call.
+%% Mnesia comes with 500 keys, single schema definitions and short rests; an export of Khepri with
+%% one item a call.
 write(#sink{batch = Batch, items = Count, bytes = Bytes} = Sink, Items) ->
     Collected = Sink#sink{batch = [Items | Batch], items = Count + length(Items)},
     case Collected#sink.items >= ?BATCH_ITEMS of

@@ -16,9 +16,10 @@
 -type checkpoint() :: {mnesia, rabbit_hot_backup_checkpoints:name(),
                        rabbit_hot_backup_baseline:baseline(),
                        rabbit_hot_backup_table_locks:locks()}
-                    | khepri.
+                    | {khepri, rabbit_hot_backup_khepri_checkpoint:checkpoint()}.
 
--type source() :: {checkpoint, rabbit_hot_backup_metadata:checkpoint()}
+-type source() :: {checkpoint, {mnesia, rabbit_hot_backup_checkpoints:name()}
+                             | {khepri, rabbit_hot_backup_khepri_checkpoint:checkpoint()}}
                 | statistics
                 | {inventory, Timeout :: pos_integer()}.
 %% What can be streamed.
@@ -84,7 +85,7 @@ plan(checkpoint_stream, #{stream := Stream}, #{checkpoint := Checkpoint})
     case Checkpoint of
         undefined -> failed("there is no checkpoint to stream");
         {mnesia, Name, _, _} -> {stream, Stream, {checkpoint, {mnesia, Name}}};
-        khepri -> {stream, Stream, {checkpoint, khepri}}
+        {khepri, _} -> {stream, Stream, {checkpoint, Checkpoint}}
     end;
 plan(statistics_stream, #{stream := Stream}, _) when is_integer(Stream), Stream >= 0 ->
     {stream, Stream, statistics};
@@ -93,7 +94,7 @@ plan(inventory_stream, #{stream := Stream, timeout := Timeout}, _)
     {stream, Stream, {inventory, min(Timeout, ?LONGEST_INQUIRY)}};
 plan(checkpoint_end, _, #{session := Session, checkpoint := Checkpoint}) ->
     {end_checkpoint, fun() ->
-                             ok = release_locks(Checkpoint),
+                             ok = release(Checkpoint),
                              ok = rabbit_hot_backup_checkpoints:deactivate(Session),
                              {ok, #{}, #{checkpoint => undefined}}
                      end};
@@ -233,22 +234,29 @@ begin_checkpoint(mnesia, Session, Lock) ->
             {error, Error}
     end;
 begin_checkpoint(khepri, _, _) ->
-    %% The export is one query of the store's state: nothing has to be held before.
-    Result = #{checkpoint => <<"export of the Khepri store">>,
-               store => khepri,
-               tables => [],
-               skipped => [],
-               instant => os:system_time(microsecond),
-               activation_us => 0},
-    {ok, Result, #{checkpoint => khepri}}.
+    Start = erlang:monotonic_time(microsecond),
+    case rabbit_hot_backup_khepri_checkpoint:start() of
+        {ok, Checkpoint} ->
+            Result = #{checkpoint => <<"export of the Khepri store">>,
+                       store => khepri,
+                       tables => [],
+                       skipped => [],
+                       instant => os:system_time(microsecond),
+                       activation_us => erlang:monotonic_time(microsecond) - Start},
+            {ok, Result, #{checkpoint => {khepri, Checkpoint}}};
+        {error, Error} ->
+            {error, Error}
+    end.
 
 -spec readable(rabbit_hot_backup_checkpoints:name()) -> binary().
 readable({Plugin, Node, {Time, _}}) ->
     iolist_to_binary(io_lib:format("~ts ~ts ~b", [Plugin, Node, Time])).
 
--spec release_locks(checkpoint() | undefined) -> ok.
-release_locks({mnesia, _, _, Locks}) -> rabbit_hot_backup_table_locks:release(Locks);
-release_locks(_) -> ok.
+-spec release(checkpoint() | undefined) -> ok.
+%% But for what rabbit_hot_backup_checkpoints owns.
+release({mnesia, _, _, Locks}) -> rabbit_hot_backup_table_locks:release(Locks);
+release({khepri, Checkpoint}) -> rabbit_hot_backup_khepri_checkpoint:release(Checkpoint);
+release(undefined) -> ok.
 
 %% ------------------------------------------------------------------
 %% The stop
@@ -256,10 +264,18 @@ release_locks(_) -> ok.
 -spec plan_stop(pos_integer(), context()) -> plan().
 plan_stop(_, #{checkpoint := undefined}) ->
     failed("there is no checkpoint to stop for");
-plan_stop(_, #{checkpoint := khepri}) ->
-    {now, {error, rabbit_hot_backup_protocol:error(
-                    unsupported, "the node has its metadata in Khepri", [],
-                    "This version backs up the messages of nodes whose metadata is in Mnesia.")}};
+plan_stop(MaxPause, #{checkpoint := {khepri, Checkpoint}, session := Session,
+                      holder := Holder}) ->
+    {later, fun() ->
+                    case rabbit_hot_backup_khepri_checkpoint:stop(MaxPause, Checkpoint, Session,
+                                                                  Holder) of
+                        {ok, Held, Stopped} ->
+                            log_pause(Held),
+                            {ok, Held, #{checkpoint => {khepri, Stopped}}};
+                        {error, Error} ->
+                            {error, Error}
+                    end
+            end};
 plan_stop(MaxPause, #{checkpoint := {mnesia, _, Baseline, _} = Checkpoint, holder := Holder}) ->
     {later, fun() ->
                     Answer = stop(MaxPause, Baseline, Holder),
@@ -271,7 +287,7 @@ plan_stop(MaxPause, #{checkpoint := {mnesia, _, Baseline, _} = Checkpoint, holde
 %% The image is taken, or the checkpoint is of no use any more. Otherwise there may be another stop.
 needs_no_locks({ok, #{outcome := Outcome}, _}, Checkpoint)
   when Outcome =:= held; Outcome =:= committed ->
-    release_locks(Checkpoint);
+    release(Checkpoint);
 needs_no_locks(_, _) ->
     ok.
 
@@ -308,10 +324,15 @@ confirm(Held, _) ->
 
 -spec log_pause(rabbit_hot_backup_holder:held()) -> ok.
 log_pause(#{outcome := Outcome, pause_us := Pause, acquisition_us := Acquisition,
-            hold_us := Hold}) ->
+            hold_us := Hold} = Held) ->
+    Store = case Held of
+                #{store_us := Time} ->
+                    io_lib:format("; changes of metadata waited for ~.1f ms", [Time / 1000]);
+                _ -> ""
+            end,
     rabbit_hot_backup_compat:log(
-      info, "paused for ~.1f ms (acquisition ~.1f, hold ~.1f): ~ts",
-      [Pause / 1000, Acquisition / 1000, Hold / 1000, Outcome]).
+      info, "paused for ~.1f ms (acquisition ~.1f, hold ~.1f): ~ts~ts",
+      [Pause / 1000, Acquisition / 1000, Hold / 1000, Outcome, Store]).
 
 %% ------------------------------------------------------------------
 %% Streams
@@ -325,9 +346,12 @@ start_run(Source, Session) ->
 -spec run(source(), pid()) -> complete | {failed, rabbit_hot_backup_protocol:error()}.
 run(Source, Session) ->
     Run = self(),
-    HandOver = fun(What) -> hand_over(Source, {hand_over, Run, What}, Session) end,
+    HandOver = fun(What) -> hand_over({hand_over, Run, What}, Session) end,
     Read = case Source of
-               {checkpoint, Checkpoint} -> rabbit_hot_backup_metadata:run(Checkpoint, HandOver);
+               {checkpoint, {mnesia, _} = Checkpoint} ->
+                   rabbit_hot_backup_metadata:run(Checkpoint, HandOver);
+               {checkpoint, {khepri, Checkpoint}} ->
+                   rabbit_hot_backup_khepri_checkpoint:read(Checkpoint, HandOver);
                statistics -> rabbit_hot_backup_statistics:run(HandOver);
                {inventory, Timeout} -> rabbit_hot_backup_inventory:run(Timeout, HandOver)
            end,
@@ -340,25 +364,12 @@ run(Source, Session) ->
 unreadable(Reason) ->
     rabbit_hot_backup_protocol:error(failed, "reading what is streamed failed: ~tp", [Reason]).
 
--spec hand_over(source(), {hand_over, Run :: pid(), rabbit_hot_backup_metadata:delivery()},
+-spec hand_over({hand_over, Run :: pid(), rabbit_hot_backup_metadata:delivery()},
                 Session :: pid()) -> ok | {error, term()}.
 %% A source is read as fast as the engine acknowledges: the call returns when the payload has left.
-%% Khepri calls us inside its Ra server, which must not wait for an engine: there the payloads
-%% queue up in the session. The price is memory of the size of the export; nothing but stalling
-%% the store avoids it. An export that nobody wants any more ends with an error.
-hand_over({checkpoint, khepri}, {hand_over, Run, _} = Message, Session) ->
-    case is_gone(Run) orelse is_gone(Session) of
-        true -> {error, session_ended};
-        false -> gen_server:cast(Session, Message)
-    end;
-hand_over(_, Message, Session) ->
+hand_over(Message, Session) ->
     try
         gen_server:call(Session, Message, infinity)
     catch
         exit:_ -> {error, session_ended}
     end.
-
--spec is_gone(pid()) -> boolean().
-%% The store may call us on another node, where this cannot be seen.
-is_gone(Pid) ->
-    node(Pid) =:= node() andalso not is_process_alive(Pid).

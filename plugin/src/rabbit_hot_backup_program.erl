@@ -16,6 +16,7 @@
 %% A line that the program printed: `message_type` says what it is.
 
 -record(program, {port :: port(),
+                  watch :: reference(),
                   process :: rabbit_hot_backup_os_process:os_process(),
                   line = [] :: iodata(),
                   %% Bytes: of the line, and of all lines but those that tell progress.
@@ -153,10 +154,27 @@ open(Arguments, How) ->
                 How, binary, exit_status, use_stdio, hide, {cd, "/"},
                 {env, [{"RABBITMQ_ERLANG_COOKIE", atom_to_list(erlang:get_cookie())}]}],
     try open_port({spawn_executable, Executable}, Settings) of
-        Port -> {ok, #program{port = Port, process = rabbit_hot_backup_os_process:of_port(Port)}}
+        Port -> watched(Port, rabbit_hot_backup_os_process:of_port(Port))
     catch
         error:Reason -> {error, rabbit_hot_backup_carrier:cannot_start(Executable, Reason)}
     end.
+
+-spec watched(port(), rabbit_hot_backup_os_process:os_process()) ->
+          {ok, program()} | {error, rabbit_hot_backup_protocol:error()}.
+watched(Port, Process) ->
+    case rabbit_hot_backup_programs:watch(Process) of
+        {ok, Watch} ->
+            {ok, #program{port = Port, watch = Watch, process = Process}};
+        stopping ->
+            end_at_once(Port, Process),
+            {error, rabbit_hot_backup_protocol:error(cancelled, "the plugin is being stopped")}
+    end.
+
+-spec end_at_once(port(), rabbit_hot_backup_os_process:os_process()) -> ok.
+end_at_once(Port, Process) ->
+    rabbit_hot_backup_os_process:kill(Process),
+    _ = rabbit_hot_backup_os_process:wait(Process, ?DEATH),
+    rabbit_hot_backup_os_process:close_port(Port).
 
 -spec received(term(), program()) ->
           {printed, object(), program()} | {more, program()}
@@ -183,7 +201,8 @@ received({Port, {data, {eol, Piece}}},
     catch
         error:_ -> {broken, not_understood()}
     end;
-received({Port, {exit_status, Code}}, #program{port = Port}) ->
+received({Port, {exit_status, Code}}, #program{port = Port, watch = Watch}) ->
+    ok = rabbit_hot_backup_programs:forget(Watch),
     {exited, Code};
 received(_, _) ->
     ignored.
@@ -200,10 +219,13 @@ ask(#program{port = Port}) ->
 -spec receive_bytes(program(), Milliseconds :: non_neg_integer()) ->
           {bytes, binary()} | {exited, Code :: non_neg_integer()} | timeout.
 %% Waits for what it prints next. Only its owner may.
-receive_bytes(#program{port = Port}, Milliseconds) ->
+receive_bytes(#program{port = Port, watch = Watch}, Milliseconds) ->
     receive
-        {Port, {data, Bytes}} -> {bytes, Bytes};
-        {Port, {exit_status, Code}} -> {exited, Code}
+        {Port, {data, Bytes}} ->
+            {bytes, Bytes};
+        {Port, {exit_status, Code}} ->
+            ok = rabbit_hot_backup_programs:forget(Watch),
+            {exited, Code}
     after Milliseconds -> timeout
     end.
 
@@ -235,6 +257,7 @@ error_code(2) -> usage;
 error_code(3) -> damaged;
 error_code(10) -> not_found;
 error_code(11) -> busy;
+error_code(13) -> protected;
 error_code(130) -> cancelled;
 error_code(_) -> failed.
 
@@ -251,7 +274,6 @@ leave(#program{process = Process} = Program, Milliseconds) ->
 
 -spec kill(program()) -> ok.
 %% Ends it at once. No message of it comes any more.
-kill(#program{port = Port, process = Process}) ->
-    rabbit_hot_backup_os_process:kill(Process),
-    _ = rabbit_hot_backup_os_process:wait(Process, ?DEATH),
-    rabbit_hot_backup_os_process:close_port(Port).
+kill(#program{port = Port, watch = Watch, process = Process}) ->
+    ok = end_at_once(Port, Process),
+    rabbit_hot_backup_programs:forget(Watch).

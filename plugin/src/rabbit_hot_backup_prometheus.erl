@@ -69,15 +69,15 @@ jobs(#{done := Done, failures := Failures, pauses := Pauses, running := Running,
        planned := Planned, readable := Readable}) ->
     Jobs = [backup, verify, drill, restore],
     [{"completed_total", counter, "Jobs that went well since the plugin was started",
-      [{[{job, Job}], maps:get(Job, Done, 0)} || Job <- [prune | Jobs]]},
+      [{[{kind, Job}], maps:get(Job, Done, 0)} || Job <- [prune | Jobs]]},
      {"failures_total", counter, "What went wrong since the plugin was started",
-      [{[{job, Job}, {reason, Reason}], Count}
+      [{[{kind, Job}, {reason, Reason}], Count}
        || {{Job, Reason}, Count} <- maps:to_list(maps:merge(no_failures(), Failures))]},
      {"running", gauge, "Jobs that are being done",
-      [{[{job, Job}], maps:get(Job, Running, 0)} || Job <- Jobs]},
+      [{[{kind, Job}], maps:get(Job, Running, 0)} || Job <- Jobs]},
      {"pause_seconds", histogram, "How long the node was held still for a backup", [Pauses]},
      {"next_run_timestamp_seconds", gauge, "When a job is due by schedule",
-      [{[{job, Job}], Time} || {Job, Time} <- maps:to_list(Planned)]},
+      [{[{kind, Job}], Time} || {Job, Time} <- maps:to_list(Planned)]},
      {"repository_readable", gauge, "Whether the repository could be looked at",
       [case Readable of true -> 1; false -> 0 end]}].
 
@@ -106,9 +106,9 @@ repository(#{repository := #{backups := Backups, protected := Protected, unreada
      {"repository_capacity_bytes", gauge, "The size of the repository's file system",
       [Total || #{total_bytes := Total} <- [Space]]},
      {"last_check_timestamp_seconds", gauge, "When a backup of this node was checked last",
-      [{[{job, Job}], Time} || {Job, {Time, _}} <- maps:to_list(Checks)]},
+      [{[{kind, Job}], Time} || {Job, {Time, _}} <- maps:to_list(Checks)]},
      {"last_check_ok", gauge, "Whether that check found nothing",
-      [{[{job, Job}], case IsGood of true -> 1; false -> 0 end}
+      [{[{kind, Job}], case IsGood of true -> 1; false -> 0 end}
        || {Job, {_, IsGood}} <- maps:to_list(Checks)]}]
         ++ newest(Repository, Now);
 repository(#{}) ->

@@ -52,7 +52,7 @@
 %% What an engine may send.
 
 -type error_code() :: failed | busy | unsupported | cancelled | mismatch | stalled
-                    | usage | damaged | not_found.
+                    | usage | damaged | not_found | protected.
 %% Those of the second line come from programs that are run once, never over the protocol.
 
 -type error() :: #{code := error_code(), message := binary(), hint := binary()}.

@@ -3,6 +3,8 @@
 -module(rabbit_hot_backup_queue_compat).
 
 -export([durable/0, name/1, type/1, numbers/2]).
+%% Called by Ra in a queue's own process.
+-export([count/1]).
 
 -export_type([numbers/0]).
 
@@ -65,11 +67,8 @@ classic(Queue) ->
 %% A consistent query is answered when all that was committed is applied: after a boot a Raft server
 %% elects a leader first. What rabbit_quorum_queue:info/2 says is as old as its last tick.
 quorum(Queue, Timeout) ->
-    Count = fun(Machine) ->
-                    {rabbit_fifo:query_messages_ready(Machine),
-                     rabbit_fifo:query_messages_checked_out(Machine)}
-            end,
-    case ra:consistent_query(amqqueue:get_pid(Queue), Count, Timeout) of
+    %% Ra 3 (RabbitMQ 4.3) takes no fun.
+    case ra:consistent_query(amqqueue:get_pid(Queue), {?MODULE, count, []}, Timeout) of
         {ok, {Ready, Unacknowledged}, _} ->
             #{state => <<"running">>, ready => Ready, unacknowledged => Unacknowledged};
         {timeout, _} ->
@@ -77,6 +76,10 @@ quorum(Queue, Timeout) ->
         {error, _} ->
             #{state => <<"down">>}
     end.
+
+-spec count(term()) -> {Ready :: non_neg_integer(), Unacknowledged :: non_neg_integer()}.
+count(Machine) ->
+    {rabbit_fifo:query_messages_ready(Machine), rabbit_fifo:query_messages_checked_out(Machine)}.
 
 -spec stream(term()) -> numbers().
 %% The replica's counters are there as long as it runs.

@@ -19,13 +19,16 @@
 %% The exit reason is `{shutdown, Outcome}`.
 
 
--type run() :: #{backup => binary(), verified_later => true}.
+-type run() :: #{backup => binary(), verified_later => true,
+                 noted => {Text :: iodata(), UnixMilliseconds :: integer()}}.
+%% `noted`: what is to be said in the backup's log when there is one.
 
 -type result() :: {ok, run()} | {failed, rabbit_hot_backup_monitor:step(), rabbit_hot_backup_protocol:error(), run()}.
 
-%% A repository that several nodes share has one writer at a time: how long to wait for it, and how
-%% often to try, in milliseconds.
+%% A repository that several nodes share has one writer at a time: how long to wait for it, in
+%% milliseconds.
 -define(PATIENCE, 3600000).
+%% Before it is looked again for a repository that is not there yet.
 -define(PAUSE, 30000).
 %% Before a check is tried again that lost its place to another one.
 -define(AGAIN, 1000).
@@ -151,16 +154,34 @@ hook(When, Told, Run) ->
         none ->
             {ok, Run};
         Path ->
-            case rabbit_hot_backup_hook:run(Path, Environment,
-                                            rabbit_hot_backup_settings:hook_timeout()) of
-                ok -> {ok, Run};
-                {error, Error} -> {failed, hook, Error, Run}
+            Begin = os:system_time(millisecond),
+            Result = rabbit_hot_backup_hook:run(Path, Environment,
+                                                rabbit_hot_backup_settings:hook_timeout()),
+            Text = hook_text(When, Path, Result, os:system_time(millisecond) - Begin),
+            Noted = note_if_made(Run#{noted => {Text, Begin}}),
+            case Result of
+                ok -> {ok, Noted};
+                {error, Error} -> {failed, hook, Error, Noted}
             end
     end.
 
+-spec note_if_made(run()) -> run().
+note_if_made(#{backup := _} = Run) -> note_hook(Run);
+note_if_made(Run) -> Run.
+
+-spec hook_text(before | 'after', Path :: binary(),
+                ok | {error, rabbit_hot_backup_protocol:error()}, Milliseconds :: integer()) ->
+          iodata().
+hook_text(When, Path, Result, Milliseconds) ->
+    Outcome = case Result of
+                  ok -> "done";
+                  {error, #{message := Message}} -> ["failed: ", Message]
+              end,
+    io_lib:format("hook ~ts the backup, ~ts: ~ts, in ~.1f s",
+                  [When, Path, Outcome, Milliseconds / 1000]).
+
 -spec check_space(run()) -> result().
-%% A repository that is not there yet is made by the backup, which looks for itself whether it has
-%% space.
+%% Where it is not known, the backup looks for itself whether it has space.
 check_space(Run) ->
     case rabbit_hot_backup_catalogue:space() of
         {ok, #{free_bytes := Free, total_bytes := Total}} ->
@@ -184,25 +205,33 @@ no_space(Free, Needed) ->
       "Delete backups, keep fewer of them (hot_backup.retention), or take a larger disk.").
 
 -spec back_up(run()) -> result().
+%% The program itself waits for another writer of the repository: that is one job, with one end.
 back_up(Run) ->
-    back_up(Run, erlang:monotonic_time(millisecond) + ?PATIENCE).
-
--spec back_up(run(), Deadline :: integer()) -> result().
-back_up(Run, Deadline) ->
-    Start = fun() -> rabbit_hot_backup:start_backup(#{actor => actor()}) end,
+    Start = fun() ->
+                    rabbit_hot_backup:start_backup(#{actor => actor(),
+                                                     lock_patience => ?PATIENCE})
+            end,
     case do_job(backup, Start, infinity) of
-        {ok, #{backup := Backup}} ->
-            {ok, Run#{backup => Backup}};
-        {error, #{code := busy} = Error} ->
-            case erlang:monotonic_time(millisecond) < Deadline of
-                true ->
-                    pause(?PAUSE),
-                    back_up(Run, Deadline);
-                false ->
-                    {failed, backup, Error, Run}
-            end;
+        {ok, #{backup := Backup}} -> {ok, note_hook(Run#{backup => Backup})};
+        {error, Error} -> {failed, backup, Error, Run}
+    end.
+
+-spec note_hook(run()) -> run().
+%% When the hook ran there was no backup yet whose log could say so.
+note_hook(#{noted := {Text, When}, backup := Backup} = Run) ->
+    ok = note(Backup, Text, When),
+    maps:remove(noted, Run);
+note_hook(Run) ->
+    Run.
+
+-spec note(Backup :: binary(), iodata(), When :: integer()) -> ok.
+note(Backup, Text, When) ->
+    case rabbit_hot_backup_catalogue:note(Backup, Text, When) of
+        ok ->
+            ok;
         {error, Error} ->
-            {failed, backup, Error, Run}
+            rabbit_hot_backup_compat:log(warning, "the log of backup ~ts lacks a line: ~ts",
+                                         [Backup, rabbit_hot_backup_protocol:format_error(Error)])
     end.
 
 -spec verify(run()) -> result().
@@ -225,11 +254,12 @@ verify(#{backup := Backup} = Run) ->
 prune(#{verified_later := true} = Run) ->
     {ok, Run};
 prune(Run) ->
-    case rabbit_hot_backup_settings:retention_options() of
+    case rabbit_hot_backup_settings:retention_options(
+           rabbit_hot_backup_settings:retention()) of
         [] ->
             {ok, Run};
         Options ->
-            case rabbit_hot_backup:prune(Options, remove, actor()) of
+            case rabbit_hot_backup:prune(Options, {remove, ?PATIENCE}, actor()) of
                 {ok, _} ->
                     ok = rabbit_hot_backup_monitor:done(prune),
                     {ok, Run};
@@ -280,7 +310,7 @@ do_job(Slot, Start, Deadline) ->
             case Start() of
                 {ok, Id} ->
                     ended(wait(Id, infinity));
-                {error, #{code := busy}} when Slot =:= check ->
+                {error, #{code := busy}} ->
                     %% Somebody else was as quick.
                     pause(?AGAIN),
                     do_job(Slot, Start, Deadline);

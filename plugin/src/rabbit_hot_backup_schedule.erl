@@ -38,7 +38,7 @@
 %% How often the clock is looked at, in milliseconds; and whether the node has booted.
 -define(MINUTE, 60000).
 -define(BOOTING, 1000).
-%% How long a run may take to end when the plugin is stopped.
+%% How long runs may take to end when the plugin is stopped, all of them together.
 -define(END, 10000).
 
 -spec start_link() -> {ok, pid()} | {error, term()}.
@@ -122,9 +122,11 @@ handle_info(_, State) ->
 -spec terminate(term(), #state{}) -> ok.
 terminate(_, #state{runs = Runs}) ->
     lists:foreach(fun(Run) -> exit(Run, shutdown) end, maps:values(Runs)),
+    Deadline = erlang:monotonic_time(millisecond) + ?END,
     lists:foreach(fun(Run) ->
                           receive {'EXIT', Run, _} -> ok
-                          after ?END -> exit(Run, kill)
+                          after max(0, Deadline - erlang:monotonic_time(millisecond)) ->
+                                  exit(Run, kill)
                           end
                   end, maps:values(Runs)).
 

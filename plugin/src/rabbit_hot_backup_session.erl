@@ -147,10 +147,6 @@ handle_call(holder, _, #state{holder = Holder} = State) ->
     {reply, Holder, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}} | {stop, term(), #state{}}.
-handle_cast({hand_over, Run, What}, #state{run = #run{pid = Run}} = State) ->
-    noreply(fun() -> feed(What, nobody, State) end, State);
-handle_cast({hand_over, _, _}, State) ->
-    {noreply, State};
 handle_cast({cancel, Job}, State) ->
     noreply(fun() -> send({notice, cancel, #{job => Job}}, State) end, State).
 
@@ -257,9 +253,8 @@ hear(Received, #state{carrier = Carrier} = State) ->
     end.
 
 -spec not_flooded() -> ok.
-%% What we hand over ourselves may queue up here too (see hand_over/3 of
-%% rabbit_hot_backup_operations) and is no fault of the engine. The holder does nothing but hand
-%% on, so what the engine sends too much is here and not there.
+%% What comes from elsewhere may queue up here too and is no fault of the engine. The holder does
+%% nothing but hand on, so what the engine sends too much is here and not there.
 not_flooded() ->
     {message_queue_len, Length} = process_info(self(), message_queue_len),
     case Length > ?MOST_UNREAD andalso unread() > ?MOST_UNREAD of
@@ -441,8 +436,7 @@ start_run(Id, Source, State) ->
     State#state{stream = rabbit_hot_backup_stream:new(Id),
                 run = #run{pid = Pid, monitor = Monitor}}.
 
--spec feed(rabbit_hot_backup_metadata:delivery(), gen_server:from() | nobody, #state{}) ->
-          #state{}.
+-spec feed(rabbit_hot_backup_metadata:delivery(), gen_server:from(), #state{}) -> #state{}.
 feed({payload, Payload, Items}, From, #state{stream = Stream} = State) ->
     flow(State#state{stream = rabbit_hot_backup_stream:add(Payload, Items, From, Stream)});
 feed(complete, From, #state{stream = Stream} = State) ->

@@ -16,7 +16,7 @@
 -export([hook/1, hook_timeout/0]).
 
 %% What stays.
--export([retention/0, retention_options/0]).
+-export([rules/0, retention/0, retention_options/1]).
 
 -export_type([rule/0]).
 
@@ -164,14 +164,13 @@ retention() ->
     Rules = fitting(retention, []),
     [{Rule, Count} || Rule <- rules(), {Known, Count} <- Rules, Known =:= Rule, Count > 0].
 
--spec retention_options() -> [iodata()].
-%% The same as options of `prune`; none when everything is kept.
-retention_options() ->
-    case retention() of
-        [] -> [];
-        Rules -> [["--", string:replace(atom_to_list(Rule), "_", "-"), "=", integer_to_list(Count)]
-                  || {Rule, Count} <- Rules] ++ [["--time-zone=", atom_to_list(time_zone())]]
-    end.
+-spec retention_options([{rule(), pos_integer()}]) -> [iodata()].
+%% Rules as options of `prune`; none when everything is kept.
+retention_options([]) ->
+    [];
+retention_options(Rules) ->
+    [["--", string:replace(atom_to_list(Rule), "_", "-"), "=", integer_to_list(Count)]
+     || {Rule, Count} <- Rules] ++ [["--time-zone=", atom_to_list(time_zone())]].
 
 -spec rules() -> [rule()].
 rules() ->

@@ -21,12 +21,14 @@ start_link() ->
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
     Flags = #{strategy => rest_for_one, intensity => 3, period => 60},
-    Children = [worker(rabbit_hot_backup_jobs),
+    Children = [worker(rabbit_hot_backup_programs),
+                worker(rabbit_hot_backup_jobs),
                 worker(rabbit_hot_backup_checkpoints),
                 supervisor(rabbit_hot_backup_delivery_sup),
                 supervisor(rabbit_hot_backup_session_sup),
                 supervisor(rabbit_hot_backup_task_sup),
                 worker(rabbit_hot_backup_catalogue),
+                worker(rabbit_hot_backup_turnstile),
                 worker(rabbit_hot_backup_tickets),
                 worker(rabbit_hot_backup_port),
                 worker(rabbit_hot_backup_monitor),

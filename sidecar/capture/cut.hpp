@@ -19,10 +19,10 @@ struct CapturedFile {
     // Those of the `size` bytes from `offset` on that the cut read; none of a tail.
     std::string_view in_memory(std::uint64_t offset, std::size_t size) const;
     std::uint64_t memory_bytes() const noexcept {
-        return plan.only_grows ? plan.front : status.size - plan.from;
+        return plan.only_grows ? plan.front : plan.size - plan.from;
     }
     std::uint64_t tail_bytes() const noexcept {
-        return plan.only_grows ? status.size - plan.from : 0;
+        return plan.only_grows ? plan.size - plan.from : 0;
     }
 };
 

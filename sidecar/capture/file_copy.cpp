@@ -1,5 +1,7 @@
 #include "sidecar/capture/file_copy.hpp"
 
+#include "sidecar/capture/raft_log.hpp"
+
 #include <algorithm>
 #include <array>
 
@@ -7,6 +9,8 @@ namespace hot_backup {
 namespace {
 
 constexpr std::uint64_t anchor_size = 4096;
+// Some entries of a journal; no two journals of a queue begin with the same one.
+constexpr std::uint64_t head_size = 64;
 
 // The last bytes of what is copied, as they were stored. Later they tell whether a file that only
 // grows still begins with the copy.
@@ -34,28 +38,57 @@ std::string read_string(const Descriptor& file, const std::string& path, std::ui
     return bytes;
 }
 
-bool ends_in_zeros(const Descriptor& file, const std::string& path, std::uint64_t size) {
-    const std::uint64_t end = std::min(size, anchor_size);
-    const std::string bytes = read_string(file, path, size - end, end);
-    return !bytes.empty() && bytes.find_first_not_of('\0') == std::string::npos;
+// A journal that was truncated may be as long again, and parts of the copy may be older than the
+// truncation, others not. Its first bytes are the oldest of the copy.
+bool has_same_head(const Descriptor& file, const CopyTask& task) {
+    const FileCopy& before = *task.before;
+    return before.head_size == 0 ||
+           checksum(read_string(file, task.path, 0, before.head_size)) == before.head;
 }
 
-// What of the file its rule and its first bytes promise to stay.
-void apply_rule(const Descriptor& file, const NodeFileStatus& status, const CopyTask& task,
-                ReadPlan& plan) {
+// The last bytes of the earlier copy, if the file still begins with it.
+std::optional<std::string> earlier_window(const Descriptor& file, const NodeFileStatus& status,
+                                          const CopyTask& task) {
+    const FileCopyPtr& before = task.before;
+    if (!before || !before->extendable || !before->status.same_file(status) ||
+        before->size > status.size || !has_same_head(file, task)) {
+        return {};
+    }
+    const std::uint64_t size = std::min(before->size - before->front, anchor_size);
+    std::string window = read_string(file, task.path, before->size - size, size);
+    return checksum(window) == before->anchor ? std::optional(std::move(window)) : std::nullopt;
+}
+
+// What lies behind the last entry is no part of an image: Ra makes a new file when it starts.
+void plan_raft_log(const Descriptor& file, const CopyTask& task, bool extends, ReadPlan& plan) {
+    plan.only_grows = true;
+    if (may_be_allocated_ahead(file, task.path, plan.size)) {
+        const std::uint64_t from = extends && task.before->whole_entries ? task.before->size : 0;
+        const auto end = raft_log_end(file, task.path, from, plan.size);
+        plan.only_grows = plan.whole_entries = end.has_value();
+        plan.size = end.value_or(plan.size);
+    }
+}
+
+// What of the file its rule and its first bytes promise to stay. `extends`: it still begins with
+// the earlier copy.
+void apply_rule(const Descriptor& file, const CopyTask& task, bool extends, ReadPlan& plan) {
     switch (task.rule) {
         case CopyRule::append_only:
             plan.only_grows = true;
             break;
         case CopyRule::raft_log:
-            plan.only_grows = !ends_in_zeros(file, task.path, status.size);
+            plan_raft_log(file, task, extends, plan);
             break;
         case CopyRule::raft_segment:
             if (const auto end =
                     raft_index_end(read_string(file, task.path, 0, raft_header_size))) {
-                plan.front = std::min(*end, status.size);
+                plan.front = std::min(*end, plan.size);
                 plan.only_grows = true;
             }
+            break;
+        case CopyRule::journal:
+            plan.extendable = plan.has_head = true;
             break;
         case CopyRule::message_store:
             // Only the highest number grows. Once another file has it, this one may be rewritten at
@@ -113,6 +146,9 @@ public:
                 return false;
             }
             context_.read_bytes += size;
+            if (from == 0) {
+                head_ = bytes.substr(0, head_size);
+            }
             extents.push_back(extent_of(from, bytes));
             if (window != nullptr) {
                 window->append(bytes);
@@ -121,6 +157,7 @@ public:
         }
         return true;
     }
+    const std::string& head() const { return head_; }
 
 private:
     Extent extent_of(std::uint64_t offset, std::string_view bytes) {
@@ -134,24 +171,20 @@ private:
     CopyContext& context_;
     EarlierExtents earlier_;
     const Fetch& fetch_;
+    std::string head_;  // the first bytes of the file, if they were stored
 };
 
 }  // namespace
 
 ReadPlan plan_read(const Descriptor& file, const NodeFileStatus& status, const CopyTask& task) {
     ReadPlan plan;
-    apply_rule(file, status, task, plan);
-    const FileCopyPtr& before = task.before;
-    if (!plan.extendable || !before || !before->extendable || before->front != plan.front ||
-        !before->status.same_file(status) || before->status.size > status.size) {
-        return plan;
-    }
-    const std::uint64_t copied = before->status.size;
-    const std::uint64_t size = std::min(copied - plan.front, anchor_size);
-    std::string window = read_string(file, task.path, copied - size, size);
-    if (checksum(window) == before->anchor) {
-        plan.from = copied;
-        plan.window = std::move(window);
+    plan.size = status.size;
+    auto window = earlier_window(file, status, task);
+    apply_rule(file, task, window.has_value(), plan);
+    if (window && plan.extendable && task.before->front == plan.front &&
+        task.before->size <= plan.size) {
+        plan.from = task.before->size;
+        plan.window = std::move(*window);
     }
     return plan;
 }
@@ -161,8 +194,10 @@ std::shared_ptr<FileCopy> store_contents(CopyContext& context, const NodeFileSta
                                          const Fetch& fetch) {
     auto copy = std::make_shared<FileCopy>();
     copy->status = status;
+    copy->size = plan.size;
     copy->front = plan.front;
     copy->extendable = plan.extendable;
+    copy->whole_entries = plan.whole_entries;
     Storing storing(context, before, fetch);
     if (!storing.store(0, plan.front, nullptr, copy->extents)) {
         return nullptr;
@@ -175,11 +210,15 @@ std::shared_ptr<FileCopy> store_contents(CopyContext& context, const NodeFileSta
             before->extents.end());
     }
     AnchorWindow window(plan.window);
-    if (!storing.store(plan.from, status.size, plan.extendable ? &window : nullptr,
-                       copy->extents)) {
+    if (!storing.store(plan.from, plan.size, plan.extendable ? &window : nullptr, copy->extents)) {
         return nullptr;
     }
     copy->anchor = window.digest();
+    if (plan.has_head) {
+        const bool extends = plan.from > 0;
+        copy->head_size = extends ? before->head_size : storing.head().size();
+        copy->head = extends ? before->head : checksum(storing.head());
+    }
     return copy;
 }
 

@@ -16,12 +16,16 @@ namespace hot_backup {
 
 // What the image holds of a file. Never changed once it is made, so threads may share it.
 struct FileCopy {
-    NodeFileStatus status;        // before it was read; `size` bytes are copied
+    NodeFileStatus status;        // before it was read
+    std::uint64_t size = 0;       // so many bytes are copied
     std::int64_t read_at_ns = 0;  // the wall clock before that
     std::uint64_t front = 0;      // of these bytes, from the first on, changed in place
     bool extendable = false;      // more bytes may be appended to this copy
+    bool whole_entries = false;   // of a Raft log; see ReadPlan
     std::size_t front_extents = 0;
-    Digest anchor;  // of the last bytes behind `front`, if it is extendable
+    std::uint64_t head_size = 0;  // of a journal: so many of its first bytes tell whether it is
+    Digest head;                  // still the same one
+    Digest anchor;                // of the last bytes behind `front`, if it is extendable
     std::vector<Extent> extents;
 };
 using FileCopyPtr = std::shared_ptr<const FileCopy>;
@@ -37,9 +41,12 @@ struct CopyTask {
 struct ReadPlan {
     std::uint64_t front = 0;
     std::uint64_t from = 0;
-    bool only_grows = false;  // no byte of [from, size) will change, so it may be read later
-    bool extendable = false;  // see FileCopy
-    std::string window;       // the last copied bytes before `from`, which the anchor covers
+    std::uint64_t size = 0;      // the file's, less what a Raft log has allocated ahead
+    bool whole_entries = false;  // `size` is where an entry of a Raft log ends
+    bool only_grows = false;     // no byte of [from, size) will change, so it may be read later
+    bool extendable = false;     // see FileCopy
+    bool has_head = false;       // see FileCopy
+    std::string window;          // the last copied bytes before `from`, which the anchor covers
 };
 ReadPlan plan_read(const Descriptor& file, const NodeFileStatus& status, const CopyTask& task);
 

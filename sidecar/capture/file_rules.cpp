@@ -29,6 +29,8 @@ constexpr std::array rules{
     // The index of a version 1 queue, one segment: publishes, deliveries and acknowledgements are
     // appended. When all is acknowledged the file is deleted, and a new one may take its name.
     Rule{Area::message_stores, ".idx", CopyRule::append_only},
+    // What of that index is in no segment yet, up to some megabytes; emptied when it is.
+    Rule{Area::message_stores, "journal.jif", CopyRule::journal},
     // The store of a version 2 queue: 3.x appends; 4.x reserves places in order, and what is
     // flushed
     // is complete up to its end.

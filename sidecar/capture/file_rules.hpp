@@ -12,11 +12,14 @@ enum class CopyRule : std::uint8_t {
     // Bytes below the length never change: what is copied stays good, and in the stop only the
     // length is taken.
     append_only,
-    // Raft's write-ahead log: append_only too, unless it was allocated ahead (`wal_pre_allocate` of
-    // Ra). Then its length says nothing, it ends in zeros, and it is written in place.
+    // Raft's write-ahead log: append_only too, but where Ra allocated it ahead its length says
+    // nothing: then its entries tell where it ends (raft_log.hpp).
     raft_log,
     // A Raft log segment: the index at its front fills in place, the rest only grows.
     raft_segment,
+    // The journal of a version 1 queue: it grows until it is truncated, and then begins anew, with
+    // other bytes.
+    journal,
     // A file of the classic message store: the highest number of its directory only grows, any
     // other one may be rewritten in place.
     message_store,

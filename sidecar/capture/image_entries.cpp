@@ -33,7 +33,7 @@ void add_entries(const Directory& directory, std::vector<FileEntry>& entries) {
 }  // namespace
 
 FileEntry file_entry(std::string path, std::string origin, const FileCopy& copy) {
-    return {std::move(path), "data", copy.status.size, origin_of(std::move(origin), copy.status),
+    return {std::move(path), "data", copy.size, origin_of(std::move(origin), copy.status),
             copy.extents,    {}};
 }
 

@@ -40,22 +40,38 @@ private:
     std::atomic<bool>& ended_;
 };
 
+// Where the length of a Raft log says nothing: it was allocated ahead.
+std::uint64_t rest_of_raft_log(const CopyTask& task) {
+    const Descriptor file = open_regular_file(task.path);
+    if (!file) {
+        return 0;
+    }
+    const ReadPlan plan = plan_read(file, status_of(file, task.path), task);
+    return plan.size - plan.from;
+}
+
 // What of a file a cut would read now, and what after it, as far as its size tells.
 Remainder remainder_of(const CopyTask& task, const NodeFileStatus& status) {
     Remainder rest{1, 0, 0};
     const FileCopy* before = task.before.get();
     const bool extends = before != nullptr && before->extendable &&
-                         before->status.same_file(status) && before->status.size <= status.size;
-    const std::uint64_t copied = extends ? before->status.size : 0;
+                         before->status.same_file(status) && before->size <= status.size;
+    const std::uint64_t copied = extends ? before->size : 0;
     switch (task.rule) {
-        case CopyRule::append_only:
         case CopyRule::raft_log:
+            rest.tail_bytes =
+                extends && before->whole_entries ? rest_of_raft_log(task) : status.size - copied;
+            break;
+        case CopyRule::append_only:
             rest.tail_bytes = status.size - copied;
             break;
         case CopyRule::raft_segment:
             rest.memory_bytes =
                 std::min(before != nullptr ? before->front : usual_raft_index_end, status.size);
             rest.tail_bytes = status.size - std::max(copied, rest.memory_bytes);
+            break;
+        case CopyRule::journal:
+            rest.memory_bytes = status.size - copied;
             break;
         case CopyRule::message_store:
             rest.memory_bytes = status.size - (task.highest ? copied : 0);

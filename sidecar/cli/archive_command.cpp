@@ -1,3 +1,4 @@
+#include "sidecar/cli/choose_backup.hpp"
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/framed_output.hpp"
 #include "sidecar/cli/output_file.hpp"
@@ -33,12 +34,12 @@ void write_to_standard_output(const Archive& archive, Output& output) {
 
 // The frames: what it is; the tar; an empty one; how it went. The empty one before all of the tar
 // says that it ends here. An error before the tar takes the first one's place.
-void write_framed(const Arguments& arguments) {
+void write_framed(const Arguments& arguments, Output& output) {
     FramedOutput frames;
     bool begun = false;
     try {
         const auto repository = Repository::open(posix_file_system(), arguments.repository);
-        const auto id = repository.resolve(arguments.backups.front());
+        const auto id = choose_backup(repository, arguments.backups.front(), output);
         const Archive archive(repository, id);
         frames.write_frame(to_line(OrderedJson{
             {"backup", id}, {"name", archive.name() + ".tar"}, {"bytes", archive.bytes()}}));
@@ -62,7 +63,7 @@ void write_framed(const Arguments& arguments) {
 
 ExitCode archive_command(const Arguments& arguments, Output& output) {
     if (arguments.framed) {
-        write_framed(arguments);
+        write_framed(arguments, output);
         return exit_done;
     }
     if (arguments.output_file.empty() && ::isatty(STDOUT_FILENO) == 1) {
@@ -70,7 +71,7 @@ ExitCode archive_command(const Arguments& arguments, Output& output) {
                     "Name a file with --output, or send standard output to a file or a program.");
     }
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
-    const auto id = repository.resolve(arguments.backups.front());
+    const auto id = choose_backup(repository, arguments.backups.front(), output);
     const Archive archive(repository, id);
     if (arguments.output_file.empty()) {
         write_to_standard_output(archive, output);

@@ -1,6 +1,7 @@
 #include "sidecar/cli/arguments.hpp"
 
 #include "erlang_port/error.hpp"
+#include "sidecar/cli/argument_checks.hpp"
 #include "sidecar/engine/version.hpp"
 
 #include <unistd.h>
@@ -16,7 +17,7 @@ namespace {
 constexpr auto exit_code_help =
     "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 verification found damage; 10 no such backup\n"
     "or repository; 11 repository locked; 12 cannot reach or authenticate to the node;\n"
-    "130 interrupted.";
+    "13 the backup is protected; 130 interrupted.";
 
 std::string from_environment(const char* name, std::string otherwise) {
     const char* value = std::getenv(name);
@@ -31,41 +32,6 @@ std::string default_node() {
     }
     const std::string host(name.data());
     return "rabbit@" + host.substr(0, host.find('.'));
-}
-
-// CLI11 takes -1 and what is beyond 64 bits for numbers. Returns what is wrong; empty when nothing.
-std::string size_problem(const std::string& text) {
-    constexpr std::size_t most_digits = 18;
-    const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-    return digits && text.size() <= most_digits ? "" : "\"" + text + "\" is not a size";
-}
-
-// The reason is a line of JSON and of a table.
-std::string reason_problem(const std::string& text) {
-    constexpr std::size_t longest = 1000;
-    return text.size() <= longest ? "" : "the reason has more than 1000 bytes";
-}
-
-// What CLI11 has no words for.
-void check_prune(const PruneArguments& prune) {
-    if (prune.rules == RetentionRules{}) {
-        throw Error(ErrorCode::usage, "prune needs a rule",
-                    "Say what to keep, such as --keep-daily 7: without a rule nothing is deleted.");
-    }
-}
-
-void check_restore(const Arguments& arguments) {
-    const auto& transfer = arguments.transfer;
-    if (arguments.target_dir.empty() && transfer.into.empty()) {
-        throw Error(ErrorCode::usage, "restore needs --target-dir or --into",
-                    "The first makes a node's directory, the second brings queues into a running "
-                    "node: see rabbitmq-hot-backup restore --help.");
-    }
-    if (!transfer.into.empty() && transfer.queues.empty() && transfer.vhosts.empty() &&
-        !arguments.all) {
-        throw Error(ErrorCode::usage, "restore --into needs to know which queues",
-                    "Name them with --queue VHOST/NAME, --vhost VHOST or --all.");
-    }
 }
 
 // Adds the subcommands and binds their options to `arguments`.
@@ -88,15 +54,16 @@ public:
         add_definitions();
         add_restore();
         add_archive();
-        add_several("delete", "Delete backups. Never damages another one.",
-                    Arguments::Command::remove);
+        add_retry_lock(*add_several("delete", "Delete backups. Never damages another one.",
+                                    Arguments::Command::remove));
         add_several("protect", "Keep backups from being deleted and pruned.",
                     Arguments::Command::protect)
             ->add_option("--reason", arguments_.reason, "Why, for those who ask later.")
             ->type_name("TEXT")
-            ->check(reason_problem);
+            ->check(text_problem);
         add_several("unprotect", "Take the protection of backups away.",
                     Arguments::Command::unprotect);
+        add_note();
         add_prune();
         // What the plugin starts; not for people, so not in the help.
         app_.add_subcommand("port")->group("")->callback(
@@ -152,6 +119,16 @@ private:
             ->check(size_problem);
     }
 
+    void add_retry_lock(CLI::App& subcommand) {
+        subcommand
+            .add_option_function<unsigned>(
+                "--retry-lock",
+                [this](unsigned s) { arguments_.retry_lock = std::chrono::seconds(s); },
+                "Seconds to wait for another writer of the repository. Default: 0.")
+            ->type_name("S")
+            ->check(CLI::Range(0, 86400));
+    }
+
     void add_create() {
         auto* create = add("create", "Back up a running node.", Arguments::Command::create);
         create
@@ -168,16 +145,49 @@ private:
         add_rate_limit(*create,
                        "Bytes a second to read at the most, such as 50MB or 1GiB; 0: no limit. "
                        "Default: as the node is configured.");
+        add_retry_lock(*create);
     }
 
     void add_show() {
         auto* show = add("show", "Show what a backup holds.", Arguments::Command::show);
         add_backup(*show);
-        show->add_option("--vhost", arguments_.vhost, "The queues of this vhost only.")
+        auto& wanted = arguments_.show;
+        show->add_option("--vhost", wanted.vhost, "The queues of this vhost only.")
             ->type_name("NAME");
         show->add_flag("--all", arguments_.all,
                        "Every queue, not only those with the most messages.");
-        show->add_flag("--files", arguments_.files, "Every file of the node's data, too.");
+        show->add_flag("--files", wanted.files, "Every file of the node's data, too.");
+        show->add_option("--without", wanted.without,
+                         "Leave out the list of queues, of files, or both: queues,files.")
+            ->type_name("PARTS")
+            ->delimiter(',')
+            ->take_all()
+            ->check(CLI::IsMember({"queues", "files"}));
+        auto* list = show->add_option("--list", wanted.list,
+                                      "One list, and nothing else: queues, files, configuration "
+                                      "(with its content), log or findings (of the last checks).");
+        list->type_name("LIST")->check(
+            CLI::IsMember({"queues", "files", "configuration", "log", "findings"}));
+        add_list_part(*show, *list);
+    }
+
+    void add_list_part(CLI::App& show, CLI::Option& list) {
+        auto& part = arguments_.show.part;
+        auto* filter = show.add_option("--filter", part.filter,
+                                       "Only what has this in its name, in whatever case.");
+        filter->type_name("TEXT")->needs(&list);
+        show.add_flag("--regex", part.regex, "The filter is a regular expression.")->needs(filter);
+        auto* sort = show.add_option("--sort", part.sort, "Sort by a column, such as messages.");
+        sort->type_name("COLUMN")->needs(&list);
+        show.add_flag("--reverse", part.reverse, "The largest first.")->needs(sort);
+        show.add_option("--offset", part.offset, "Leave out the first N.")
+            ->type_name("N")
+            ->check(count_problem)
+            ->needs(&list);
+        show.add_option("--limit", part.limit, "At most N.")
+            ->type_name("N")
+            ->check(count_problem)
+            ->needs(&list);
     }
 
     void add_verify() {
@@ -247,6 +257,24 @@ private:
             ->excludes(output);
     }
 
+    void add_note() {
+        auto* note =
+            add("note", "Write a note into the log of a backup.", Arguments::Command::note);
+        note->add_option("ID", arguments_.backups, "A backup, the start of its ID, or latest.")
+            ->required()
+            ->expected(1);
+        note->add_option("--text", arguments_.note.text, "What shall be remembered.")
+            ->type_name("TEXT")
+            ->required()
+            ->check(text_problem);
+        note->add_option_function<std::string>(
+                "--when",
+                [this](const std::string& text) { arguments_.note.when = parse_timestamp(text); },
+                "When it happened, as 2026-11-22T07:32:41Z. Default: now.")
+            ->type_name("TIME")
+            ->check(time_problem);
+    }
+
     void add_prune() {
         auto* prune =
             add("prune", "Delete the backups that no rule keeps.", Arguments::Command::prune);
@@ -263,6 +291,7 @@ private:
         add_rule("--keep-weekly", rules.weekly, "The same of weeks, which begin on Monday.");
         add_rule("--keep-monthly", rules.monthly, "The same of months.");
         add_rule("--keep-yearly", rules.yearly, "The same of years.");
+        add_retry_lock(*prune);
         prune->add_flag("--dry-run", arguments_.prune.dry_run,
                         "Say what would be deleted, and delete nothing.");
         prune

@@ -30,6 +30,31 @@ struct TransferArguments {
     std::optional<std::string> journal;  // none: beside the scratch directory
 };
 
+// Which part of a long list is wanted, and in which order.
+struct ListArguments {
+    std::string filter;  // empty: everything
+    bool regex = false;  // whether the filter is one
+    std::string sort;    // a column; empty: as the list is
+    bool reverse = false;
+    std::uint64_t offset = 0;
+    std::optional<std::uint64_t> limit;  // none: to the end
+};
+
+struct ShowArguments {
+    bool files = false;                // each of the node's own, too
+    std::optional<std::string> vhost;  // none: all of them
+    std::vector<std::string> without;  // "queues", "files": parts that are left out
+    // "queues", "files", "configuration", "log" or "findings": that, in the place of the
+    // description. Empty: the description.
+    std::string list;
+    ListArguments part;  // of `list`
+};
+
+struct NoteArguments {
+    std::string text;
+    std::optional<Timestamp> when;  // none: now
+};
+
 struct PruneArguments {
     RetentionRules rules;
     bool dry_run = false;
@@ -48,6 +73,7 @@ struct Arguments {
         remove,
         protect,
         unprotect,
+        note,
         prune,
         port,
     };
@@ -64,15 +90,17 @@ struct Arguments {
     std::optional<std::chrono::milliseconds> max_pause;
     std::optional<std::uint64_t> rate_limit;  // bytes a second; 0: no limit
 
-    // show, verify, definitions, archive, restore: at most one; delete, protect, unprotect: one or
-    // more. `latest` or an unambiguous prefix will do.
+    // show, verify, definitions, archive, restore, note: at most one; delete, protect, unprotect:
+    // one or more. `latest` or an unambiguous prefix will do.
     std::vector<std::string> backups;
-    bool all = false;                  // verify: backups; show, restore --into: queues
-    bool files = false;                // show
-    std::optional<std::string> vhost;  // show; none: all of them
-    std::string output_file;           // definitions, archive; empty: standard output
-    bool framed = false;               // archive
-    std::string reason;                // protect; may be empty
+    bool all = false;  // verify: backups; show, restore --into: queues
+    ShowArguments show;
+    std::string output_file;  // definitions, archive; empty: standard output
+    bool framed = false;      // archive
+    std::chrono::seconds retry_lock{
+        0};              // create, delete, prune: how long to wait for another writer
+    std::string reason;  // protect; may be empty
+    NoteArguments note;
     PruneArguments prune;
 
     // verify; the sandbox also restore --into

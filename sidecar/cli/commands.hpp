@@ -24,6 +24,7 @@ ExitCode archive_command(const Arguments& arguments, Output& output);
 ExitCode delete_command(const Arguments& arguments, Output& output);
 ExitCode protect_command(const Arguments& arguments, Output& output);
 ExitCode unprotect_command(const Arguments& arguments, Output& output);
+ExitCode note_command(const Arguments& arguments, Output& output);
 ExitCode prune_command(const Arguments& arguments, Output& output);
 
 // What create, list and show say of a backup with --json.

@@ -32,12 +32,13 @@ ExitCode create_command(const Arguments& arguments, Output& output) {
     node.interrupt = throw_if_interrupted;
     Broker broker(std::make_unique<erlang::NodeChannel>(node), throw_if_interrupted);
 
-    const auto result =
-        back_up(broker, posix_file_system(),
-                {arguments.repository, std::nullopt, arguments.max_pause, arguments.rate_limit},
-                [&](std::string_view phase, std::uint64_t done, std::uint64_t total) {
-                    output.progress(phase, done, total);
-                });
+    const auto result = back_up(broker, posix_file_system(),
+                                {.repository = arguments.repository,
+                                 .max_pause = arguments.max_pause,
+                                 .rate_limit = arguments.rate_limit,
+                                 .lock_patience = arguments.retry_lock},
+                                [&](std::string_view phase, std::uint64_t done,
+                                    std::uint64_t total) { output.progress(phase, done, total); });
 
     const auto& summary = result.summary;
     output.line("backup " + result.id + " of " + printable(summary.node));

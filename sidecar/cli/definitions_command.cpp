@@ -1,3 +1,4 @@
+#include "sidecar/cli/choose_backup.hpp"
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/output_file.hpp"
 #include "sidecar/definitions/definitions.hpp"
@@ -9,7 +10,7 @@ namespace hot_backup {
 
 ExitCode definitions_command(const Arguments& arguments, Output& output) {
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
-    const auto id = repository.resolve(arguments.backups.front());
+    const auto id = choose_backup(repository, arguments.backups.front(), output);
     const DefinitionsHeader header{repository.read_manifest(id).summary().rabbitmq_version};
     StoredSnapshot stored(repository, id);
     Snapshot snapshot(stored, SnapshotIndex::scan(stored));

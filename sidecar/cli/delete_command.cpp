@@ -1,4 +1,5 @@
 #include "sidecar/cli/commands.hpp"
+#include "sidecar/cli/writer_lock.hpp"
 #include "sidecar/repository/marks.hpp"
 
 #include <algorithm>
@@ -9,7 +10,7 @@ namespace hot_backup {
 // deletes nothing, and neither does a protected one among them.
 ExitCode delete_command(const Arguments& arguments, Output& output) {
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
-    const Lock lock(posix_file_system(), repository.directory(), "delete");
+    const auto lock = lock_for_writing(repository, "delete", arguments.retry_lock, output);
     std::vector<std::string> ids;
     for (const auto& text : arguments.backups) {
         ids.push_back(repository.resolve(text));
@@ -22,7 +23,7 @@ ExitCode delete_command(const Arguments& arguments, Output& output) {
         }
     }
     for (const auto& id : ids) {
-        const auto removed = repository.remove(lock, id);
+        const auto removed = repository.remove(*lock, id);
         output.line("deleted " + id + ", " + format_bytes(removed.bytes) + " freed");
         if (removed.kept > 0) {
             output.warning(std::to_string(removed.kept) +

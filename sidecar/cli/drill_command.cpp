@@ -1,3 +1,4 @@
+#include "sidecar/cli/choose_backup.hpp"
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/marks_output.hpp"
 #include "sidecar/cli/sandbox_options.hpp"
@@ -7,7 +8,8 @@
 namespace hot_backup {
 namespace {
 
-void report_difference(const std::string& id, const Difference& difference, Output& output) {
+// Returns it as it is for programs.
+OrderedJson report_difference(const std::string& id, const Difference& difference, Output& output) {
     const bool finding = difference.excuse.empty();
     output.line((finding ? "  DIFFERENT " : "  not proven: ") + printable(to_text(difference)));
     OrderedJson json{{"message_type", finding ? "difference" : "note"},
@@ -22,6 +24,7 @@ void report_difference(const std::string& id, const Difference& difference, Outp
         json["reason"] = difference.excuse;
     }
     output.message(json);
+    return json;
 }
 
 OrderedJson summary_of(const std::string& id, const DrillReport& drill,
@@ -72,7 +75,7 @@ void print(const std::string& id, const DrillReport& drill, Output& output) {
 
 ExitCode drill_command(const Arguments& arguments, Output& output) {
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
-    const auto id = repository.resolve(arguments.backups.front());
+    const auto id = choose_backup(repository, arguments.backups.front(), output);
     const auto summary = repository.read_manifest(id).summary();
     const auto options = sandbox_options(arguments.sandbox, summary.rabbitmq_version);
 
@@ -83,17 +86,24 @@ ExitCode drill_command(const Arguments& arguments, Output& output) {
     };
     callbacks.restored = [&](const RestoredNode&) { output.progress("boot " + id, 0, 0); };
     const auto begin = std::chrono::steady_clock::now();
-    const auto record = [&](std::uint64_t findings, std::uint64_t bytes) {
-        const auto check = finished_check(begin, findings, bytes, options.rabbitmq.version);
-        return record_or_warn(repository, id, CheckKind::booted, check, output);
+    std::vector<OrderedJson> findings;
+    const auto record = [&](std::uint64_t count, std::uint64_t bytes) {
+        const auto check = finished_check(begin, count, bytes, options.rabbitmq.version);
+        return record_or_warn(repository, id, CheckKind::booted, check, findings, output);
     };
     DrillReport drill;
     try {
-        drill = hold_drill(repository, id, summary, options, callbacks,
-                           [&](const Difference& found) { report_difference(id, found, output); });
+        drill =
+            hold_drill(repository, id, summary, options, callbacks, [&](const Difference& found) {
+                auto json = report_difference(id, found, output);
+                if (findings.size() < most_kept_findings) {
+                    findings.push_back(std::move(json));
+                }
+            });
     } catch (const Error& error) {
         // Where the drill met damage it has its result; what else kept it from its end has none.
         if (error.code() == ErrorCode::damaged) {
+            findings.push_back({{"message_type", "error"}, {"message", error.what()}});
             record(1, 0);
         }
         throw;

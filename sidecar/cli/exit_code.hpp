@@ -14,6 +14,7 @@ enum ExitCode : int {
     exit_not_found = 10,
     exit_locked = 11,
     exit_unreachable = 12,
+    exit_protected = 13,
     exit_interrupted = 130,
 };
 
@@ -31,6 +32,8 @@ constexpr ExitCode exit_code(ErrorCode code) {
             return exit_locked;
         case ErrorCode::unreachable:
             return exit_unreachable;
+        case ErrorCode::kept:
+            return exit_protected;
         case ErrorCode::interrupted:
             return exit_interrupted;
     }

@@ -104,10 +104,41 @@ void list_backup(const std::string& id, const Summary& summary, const Marks& mar
 
 }  // namespace
 
+namespace {
+
+// What there is of the path: a repository is made by its first backup.
+Path existing_part(Path path) {
+    while (path.has_relative_path() && !posix_file_system().status(path)) {
+        path = path.parent_path();
+    }
+    return path;
+}
+
+void report_space(const Path& path, Output& output) {
+    const auto space = posix_file_system().space(existing_part(path));
+    output.message({{"message_type", "repository"},
+                    {"path", path.string()},
+                    {"free_bytes", space.available},
+                    {"total_bytes", space.total}});
+}
+
+Repository open_or_report_space(const Path& path, Output& output) {
+    try {
+        return Repository::open(posix_file_system(), path);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::not_found) {
+            report_space(std::filesystem::absolute(path).lexically_normal(), output);
+        }
+        throw;
+    }
+}
+
+}  // namespace
+
 // A backup whose manifest cannot be read is listed as such, not left out: it takes space, and the
 // operator has to know.
 ExitCode list_command(const Arguments& arguments, Output& output) {
-    const auto repository = Repository::open(posix_file_system(), arguments.repository);
+    const auto repository = open_or_report_space(arguments.repository, output);
     const auto ids = repository.list();
     if (ids.empty()) {
         output.line("no backups in " + repository.directory().string());
@@ -136,11 +167,7 @@ ExitCode list_command(const Arguments& arguments, Output& output) {
         }
     }
     // Last, so that its space is that of now.
-    const auto space = posix_file_system().space(repository.directory());
-    output.message({{"message_type", "repository"},
-                    {"path", repository.directory().string()},
-                    {"free_bytes", space.available},
-                    {"total_bytes", space.total}});
+    report_space(repository.directory(), output);
     if (unreadable > 0) {
         throw Error(code,
                     std::to_string(unreadable) + " of " + std::to_string(ids.size()) +

@@ -33,6 +33,8 @@ ExitCode run(const Arguments& arguments, Output& output) {
             return protect_command(arguments, output);
         case Arguments::Command::unprotect:
             return unprotect_command(arguments, output);
+        case Arguments::Command::note:
+            return note_command(arguments, output);
         case Arguments::Command::prune:
             return prune_command(arguments, output);
         case Arguments::Command::port:

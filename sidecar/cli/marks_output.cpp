@@ -63,9 +63,13 @@ std::string describe_checks(const Marks& marks, Timestamp now) {
 }
 
 std::string describe_check(const Check& check, CheckKind kind) {
+    return (kind == CheckKind::booted ? "by booting " : "by checksums ") + to_text(check.when) +
+           ": " + describe_outcome(check, kind);
+}
+
+std::string describe_outcome(const Check& check, CheckKind kind) {
     const bool booted = kind == CheckKind::booted;
-    std::string text = booted ? "by booting " : "by checksums ";
-    text += to_text(check.when) + ": " + outcome_of(check, kind);
+    std::string text = outcome_of(check, kind);
     if (check.findings > 0) {
         text += booted ? ", " + plural(check.findings, "difference", "differences")
                        : ", " + plural(check.findings, "finding", "findings");
@@ -89,14 +93,27 @@ std::string format_age(std::chrono::seconds age) {
 }
 
 bool record_or_warn(const Repository& repository, std::string_view backup_id, CheckKind kind,
-                    const Check& check, Output& output) {
+                    const Check& check, const std::vector<OrderedJson>& findings, Output& output) {
     try {
-        record_check(repository, backup_id, kind, check);
+        record_check(repository, backup_id, kind, check, findings);
+        log_or_warn(repository, backup_id,
+                    {check.when, kind == CheckKind::booted ? "booted" : "verified",
+                     describe_outcome(check, kind)},
+                    output);
         return true;
     } catch (const Error& error) {
         output.warning("the backup does not remember that it was verified: " +
                        std::string(error.what()));
         return false;
+    }
+}
+
+void log_or_warn(const Repository& repository, std::string_view backup_id, LogEvent event,
+                 Output& output) {
+    try {
+        append_to_log(repository, backup_id, std::move(event));
+    } catch (const Error& error) {
+        output.warning("the log of the backup lacks this: " + std::string(error.what()));
     }
 }
 

@@ -1,5 +1,5 @@
 #include "sidecar/cli/commands.hpp"
-#include "sidecar/repository/marks.hpp"
+#include "sidecar/cli/marks_output.hpp"
 
 namespace hot_backup {
 namespace {
@@ -19,7 +19,9 @@ std::vector<std::string> resolve_all(const Repository& repository,
 ExitCode protect_command(const Arguments& arguments, Output& output) {
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
     for (const auto& id : resolve_all(repository, arguments.backups)) {
-        protect(repository, id, {now(), arguments.reason});
+        const auto when = now();
+        protect(repository, id, {when, arguments.reason});
+        log_or_warn(repository, id, {when, "protected", arguments.reason}, output);
         output.line("protected " + id);
         output.summary({{"backup", id}, {"protected", true}, {"reason", arguments.reason}});
     }
@@ -30,6 +32,9 @@ ExitCode unprotect_command(const Arguments& arguments, Output& output) {
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
     for (const auto& id : resolve_all(repository, arguments.backups)) {
         const bool was_protected = unprotect(repository, id);
+        if (was_protected) {
+            log_or_warn(repository, id, {now(), "unprotected", ""}, output);
+        }
         output.line((was_protected ? "no longer protected: " : "was not protected: ") + id);
         output.summary({{"backup", id}, {"protected", false}, {"was_protected", was_protected}});
     }

@@ -1,5 +1,6 @@
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/marks_output.hpp"
+#include "sidecar/cli/writer_lock.hpp"
 #include "sidecar/engine/interrupt.hpp"
 #include "sidecar/repository/retention.hpp"
 
@@ -191,13 +192,13 @@ ExitCode prune_command(const Arguments& arguments, Output& output) {
         dry_run(repository, prune, output);
         return exit_done;
     }
-    const Lock lock(posix_file_system(), repository.directory(), "prune");
+    const auto lock = lock_for_writing(repository, "prune", arguments.retry_lock, output);
     auto candidates = read_candidates(repository);
     decide(candidates, prune);
     report_all(candidates, prune, output);
-    const auto removed = remove(repository, lock, candidates, output);
+    const auto removed = remove(repository, *lock, candidates, output);
     // Also what an earlier one, that was interrupted, has left.
-    const auto swept = repository.sweep(lock);
+    const auto swept = repository.sweep(*lock);
     summarize(candidates, removed, swept.bytes, prune, output);
     return exit_done;
 }

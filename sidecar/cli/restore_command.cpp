@@ -1,3 +1,4 @@
+#include "sidecar/cli/choose_backup.hpp"
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/engine/interrupt.hpp"
 #include "sidecar/repository/repository.hpp"
@@ -152,7 +153,7 @@ OrderedJson to_json(const RestoredNode& node, const std::string& id, double seco
 
 ExitCode restore_command(const Arguments& arguments, Output& output) {
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
-    const auto id = repository.resolve(arguments.backups.front());
+    const auto id = choose_backup(repository, arguments.backups.front(), output);
     RestoreOptions options;
     options.target = arguments.target_dir;
     options.force = arguments.force;

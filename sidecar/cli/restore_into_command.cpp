@@ -1,5 +1,6 @@
 #include "erlang_port/cookie.hpp"
 #include "erlang_port/node_channel.hpp"
+#include "sidecar/cli/choose_backup.hpp"
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/sandbox_options.hpp"
 #include "sidecar/engine/interrupt.hpp"
@@ -25,7 +26,7 @@ public:
           wanted_(arguments.transfer),
           output_(output),
           repository_(Repository::open(posix_file_system(), arguments.repository)),
-          id_(repository_.resolve(arguments.backups.front())),
+          id_(choose_backup(repository_, arguments.backups.front(), output)),
           summary_(repository_.read_manifest(id_).summary()),
           target_(std::make_unique<erlang::NodeChannel>(target_options(arguments)),
                   throw_if_interrupted) {}

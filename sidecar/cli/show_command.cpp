@@ -1,44 +1,13 @@
+#include "sidecar/cli/choose_backup.hpp"
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/marks_output.hpp"
+#include "sidecar/cli/show_list.hpp"
 #include "sidecar/cli/show_queues.hpp"
-#include "sidecar/engine/stored_snapshot.hpp"
-#include "sidecar/engine/stored_statistics.hpp"
+
+#include <algorithm>
 
 namespace hot_backup {
 namespace {
-
-OrderedJson file_json(const FileEntry& file) {
-    OrderedJson json{{"file", file.path}, {"kind", file.kind}, {"size", file.size}};
-    if (!file.target.empty()) {
-        json["target"] = file.target;
-    }
-    if (file.origin) {
-        json["origin"] = file.origin->path;
-    }
-    if (!file.extents.empty()) {
-        json["checksums"] = OrderedJson::array();
-        for (const auto& extent : file.extents) {
-            json["checksums"].push_back(extent.digest.hex());
-        }
-    }
-    return json;
-}
-
-void keep_vhost(const std::string& name, const std::string& backup_id,
-                std::vector<StoredVhost>& vhosts) {
-    std::erase_if(vhosts, [&](const StoredVhost& vhost) { return vhost.name != name; });
-    if (vhosts.empty()) {
-        throw Error(ErrorCode::failed, "backup " + backup_id + " has no vhost " + name,
-                    "See `show` for the vhosts that it has.");
-    }
-}
-
-std::vector<StoredVhost> read_vhosts(const Repository& repository, const std::string& backup_id,
-                                     const Summary& summary) {
-    StoredSnapshot stored(repository, backup_id);
-    Snapshot snapshot(stored, SnapshotIndex::scan(stored));
-    return list_stored_queues(repository, backup_id, snapshot, summary.rabbitmq_version);
-}
 
 void show_summary(const std::string& id, const Summary& summary, Output& output) {
     output.line("backup      " + id + " (" + printable(summary.kind) + ")");
@@ -124,12 +93,6 @@ private:
     std::uint64_t links_ = 0;
 };
 
-void show_file(const FileEntry& file, Output& output) {
-    output.line("  " + pad(format_bytes(file.size), 10) + printable(file.path) +
-                (file.target.empty() ? "" : " -> " + printable(file.target)) +
-                (file.origin ? "  (" + printable(file.origin->path) + ")" : ""));
-}
-
 // Returns the list for programs.
 OrderedJson show_files(ManifestReader& manifest, bool all, Output& output) {
     output.line("files");
@@ -137,10 +100,10 @@ OrderedJson show_files(ManifestReader& manifest, bool all, Output& output) {
     auto list = OrderedJson::array();
     while (const auto file = manifest.next_file()) {
         if (!data.add(*file) || all) {
-            show_file(*file, output);
+            print_file(*file, output);
         }
         if (output.json()) {
-            list.push_back(file_json(*file));
+            list.push_back(to_json(*file));
         }
     }
     data.print(output);
@@ -170,27 +133,43 @@ OrderedJson details_json(const Summary& summary) {
 }  // namespace
 
 ExitCode show_command(const Arguments& arguments, Output& output) {
+    const auto& wanted = arguments.show;
+    const auto is_left_out = [&](const char* part) {
+        return std::find(wanted.without.begin(), wanted.without.end(), part) !=
+               wanted.without.end();
+    };
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
-    auto manifest = repository.read_manifest(repository.resolve(arguments.backups.front()));
-    const auto& id = manifest.backup_id();
+    const auto id = choose_backup(repository, arguments.backups.front(), output);
+    if (!wanted.list.empty()) {
+        show_list(repository, id, wanted, output);
+        return exit_done;
+    }
+    auto manifest = repository.read_manifest(id);
     const auto& summary = manifest.summary();
 
     const auto marks = read_marks(repository, id);
     show_summary(id, summary, output);
     show_marks(marks, output);
-    auto files = show_files(manifest, arguments.files, output);
-    auto vhosts = read_vhosts(repository, id, summary);
-    if (arguments.vhost) {
-        keep_vhost(*arguments.vhost, id, vhosts);
+    std::optional<OrderedJson> files;
+    if (!is_left_out("files")) {
+        files = show_files(manifest, wanted.files, output);
     }
-    print_vhosts(vhosts, arguments.all, output);
+    const auto vhosts = read_vhosts(repository, id, summary, wanted.vhost);
+    const auto queues = is_left_out("queues") ? QueueList::without : QueueList::with;
+    if (queues == QueueList::with) {
+        print_vhosts(vhosts, arguments.all, output);
+    } else {
+        print_vhost_totals(vhosts, output);
+    }
 
     if (output.json()) {
         auto json = to_json(id, summary);
         json.update(details_json(summary));
         add_marks(json, marks);
-        json["vhosts"] = to_json(vhosts);
-        json["file_list"] = std::move(files);
+        json["vhosts"] = to_json(vhosts, queues);
+        if (files) {
+            json["file_list"] = std::move(*files);
+        }
         output.summary(std::move(json));
     }
     return exit_done;

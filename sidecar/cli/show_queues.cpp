@@ -10,11 +10,6 @@ constexpr std::size_t most_queues = 50;
 
 using QueueSet = std::unordered_set<const StoredQueue*>;
 
-// Unknown counts as none: such a queue is not among the largest.
-std::uint64_t messages_of(const StoredQueue& queue) {
-    return queue.statistics.ready.value_or(0) + queue.statistics.unacknowledged.value_or(0);
-}
-
 QueueSet choose(const std::vector<StoredVhost>& vhosts, bool all) {
     std::vector<const StoredQueue*> queues;
     for (const auto& vhost : vhosts) {
@@ -23,20 +18,13 @@ QueueSet choose(const std::vector<StoredVhost>& vhosts, bool all) {
         }
     }
     if (!all && queues.size() > most_queues) {
+        // Unknown counts as none: such a queue is not among the largest.
         std::stable_sort(queues.begin(), queues.end(), [](const auto* a, const auto* b) {
-            return messages_of(*a) > messages_of(*b);
+            return messages_of(*a).value_or(0) > messages_of(*b).value_or(0);
         });
         queues.resize(most_queues);
     }
     return {queues.begin(), queues.end()};
-}
-
-std::string count_text(const std::optional<std::uint64_t>& count) {
-    return count ? std::to_string(*count) : "-";
-}
-
-std::string type_text(const StoredQueue& queue) {
-    return printable(queue.type) + (queue.version ? " v" + std::to_string(*queue.version) : "");
 }
 
 // A sum of what may be unknown.
@@ -50,25 +38,40 @@ struct Total {
     }
 };
 
-std::string describe(const StoredVhost& vhost) {
+struct Totals {
+    Total messages;
     Total ready;
     Total unacknowledged;
     Total bytes;
+};
+
+Totals totals_of(const StoredVhost& vhost) {
+    Totals totals;
     for (const auto& queue : vhost.queues) {
-        ready.add(queue.statistics.ready);
-        unacknowledged.add(queue.statistics.unacknowledged);
-        bytes.add(queue.statistics.bytes);
+        totals.messages.add(messages_of(queue));
+        totals.ready.add(queue.statistics.ready);
+        totals.unacknowledged.add(queue.statistics.unacknowledged);
+        totals.bytes.add(queue.statistics.bytes);
     }
+    return totals;
+}
+
+std::string describe(const StoredVhost& vhost) {
+    const auto totals = totals_of(vhost);
     std::string text = plural(vhost.queues.size(), "queue", "queues");
     const auto append = [&](const Total& total, const std::string& what) {
         if (total.known > 0) {
             text += (total.known < vhost.queues.size() ? ", at least " : ", ") + what;
         }
     };
-    append(ready, plural(ready.sum, "message", "messages") + " ready");
-    append(unacknowledged, std::to_string(unacknowledged.sum) + " unacknowledged");
-    append(bytes, format_bytes(bytes.sum));
+    append(totals.ready, plural(totals.ready.sum, "message", "messages") + " ready");
+    append(totals.unacknowledged, std::to_string(totals.unacknowledged.sum) + " unacknowledged");
+    append(totals.bytes, format_bytes(totals.bytes.sum));
     return text;
+}
+
+void print_vhost(const StoredVhost& vhost, Output& output) {
+    output.line("vhost       " + printable(vhost.name) + ": " + describe(vhost));
 }
 
 void print_queue(const StoredQueue& queue, Output& output) {
@@ -81,12 +84,37 @@ void print_queue(const StoredQueue& queue, Output& output) {
 
 }  // namespace
 
+std::optional<std::uint64_t> messages_of(const StoredQueue& queue) {
+    const auto& known = queue.statistics;
+    if (known.first_offset && known.last_offset) {
+        return *known.last_offset - *known.first_offset + 1;
+    }
+    if (known.ready) {
+        return *known.ready + known.unacknowledged.value_or(0);
+    }
+    return std::nullopt;
+}
+
+std::string count_text(const std::optional<std::uint64_t>& count) {
+    return count ? std::to_string(*count) : "-";
+}
+
+std::string type_text(const StoredQueue& queue) {
+    return printable(queue.type) + (queue.version ? " v" + std::to_string(*queue.version) : "");
+}
+
+void print_vhost_totals(const std::vector<StoredVhost>& vhosts, Output& output) {
+    for (const auto& vhost : vhosts) {
+        print_vhost(vhost, output);
+    }
+}
+
 void print_vhosts(const std::vector<StoredVhost>& vhosts, bool all, Output& output) {
     const auto chosen = choose(vhosts, all);
     std::size_t total = 0;
     for (const auto& vhost : vhosts) {
         total += vhost.queues.size();
-        output.line("vhost       " + printable(vhost.name) + ": " + describe(vhost));
+        print_vhost(vhost, output);
         const auto is_chosen = [&](const StoredQueue& queue) { return chosen.contains(&queue); };
         if (std::any_of(vhost.queues.begin(), vhost.queues.end(), is_chosen)) {
             output.line("  READY       UNACKED   SIZE      TYPE        QUEUE");
@@ -103,27 +131,42 @@ void print_vhosts(const std::vector<StoredVhost>& vhosts, bool all, Output& outp
     }
 }
 
-OrderedJson to_json(const std::vector<StoredVhost>& vhosts) {
+OrderedJson to_json(const StoredQueue& queue) {
+    const auto& known = queue.statistics;
+    OrderedJson json{{"name", known.name}, {"type", queue.type}};
+    const auto add = [&](const char* key, const auto& number) {
+        if (number) {
+            json[key] = *number;
+        }
+    };
+    add("version", queue.version);
+    add("ready", known.ready);
+    add("unacknowledged", known.unacknowledged);
+    add("bytes", known.bytes);
+    add("first_offset", known.first_offset);
+    add("last_offset", known.last_offset);
+    return json;
+}
+
+OrderedJson to_json(const std::vector<StoredVhost>& vhosts, QueueList queues) {
     auto list = OrderedJson::array();
     for (const auto& vhost : vhosts) {
-        auto queues = OrderedJson::array();
-        for (const auto& queue : vhost.queues) {
-            const auto& known = queue.statistics;
-            OrderedJson json{{"name", known.name}, {"type", queue.type}};
-            const auto add = [&](const char* key, const auto& number) {
-                if (number) {
-                    json[key] = *number;
-                }
-            };
-            add("version", queue.version);
-            add("ready", known.ready);
-            add("unacknowledged", known.unacknowledged);
-            add("bytes", known.bytes);
-            add("first_offset", known.first_offset);
-            add("last_offset", known.last_offset);
-            queues.push_back(std::move(json));
+        const auto totals = totals_of(vhost);
+        OrderedJson json{{"name", vhost.name},
+                         {"queue_count", vhost.queues.size()},
+                         {"counted", totals.messages.known},
+                         {"messages", totals.messages.sum},
+                         {"ready", totals.ready.sum},
+                         {"unacknowledged", totals.unacknowledged.sum},
+                         {"bytes", totals.bytes.sum},
+                         {"sized", totals.bytes.known}};
+        if (queues == QueueList::with) {
+            json["queues"] = OrderedJson::array();
+            for (const auto& queue : vhost.queues) {
+                json["queues"].push_back(to_json(queue));
+            }
         }
-        list.push_back({{"name", vhost.name}, {"queues", std::move(queues)}});
+        list.push_back(std::move(json));
     }
     return list;
 }

@@ -1,3 +1,4 @@
+#include "sidecar/cli/choose_backup.hpp"
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/marks_output.hpp"
 #include "sidecar/definitions/snapshot_reader.hpp"
@@ -51,7 +52,26 @@ const char* name_of(Finding::What what) {
     return "file";
 }
 
-void report_finding(const std::string& id, const Finding& finding, Output& output) {
+// The backup that is asked for. `latest` is the newest one that can be read, and with it all newer
+// ones: it must not look as if the newest were good.
+std::vector<std::string> ids_of(const Repository& repository, const std::string& text) {
+    const auto newest = repository.resolve(text);
+    if (text != "latest") {
+        return {newest};
+    }
+    std::vector<std::string> ids;
+    const auto all = repository.list();
+    for (auto id = all.rbegin(); id != all.rend(); ++id) {
+        ids.push_back(*id);
+        if (can_be_read(repository, *id)) {
+            return ids;
+        }
+    }
+    return {newest};
+}
+
+// Returns it as it is for programs.
+OrderedJson report_finding(const std::string& id, const Finding& finding, Output& output) {
     output.line("  DAMAGED " + std::string(name_of(finding.what)) + ' ' + printable(finding.name) +
                 ": " + printable(finding.reason));
     OrderedJson json{{"message_type", "damage"},
@@ -65,6 +85,7 @@ void report_finding(const std::string& id, const Finding& finding, Output& outpu
         json["extents"] = finding.extents;
     }
     output.message(json);
+    return json;
 }
 
 // Returns whether the backup is whole.
@@ -83,10 +104,12 @@ bool verify_one(const Repository& repository, const std::string& id, Output& out
 
     output.line(id + (report.whole() ? "  whole: " : "  DAMAGED: ") + std::to_string(report.files) +
                 " files, " + format_bytes(report.bytes) + " read and compared");
+    std::vector<OrderedJson> findings;
     for (const auto& finding : report.findings) {
-        report_finding(id, finding, output);
+        findings.push_back(report_finding(id, finding, output));
     }
-    const bool recorded = record_or_warn(repository, id, CheckKind::verified, check, output);
+    const bool recorded =
+        record_or_warn(repository, id, CheckKind::verified, check, findings, output);
     output.summary({{"backup", id},
                     {"whole", report.whole()},
                     {"files", report.files},
@@ -139,8 +162,9 @@ ExitCode verify_command(const Arguments& arguments, Output& output) {
             output.line("no backups in " + repository.directory().string());
         }
     } else {
-        const auto id = repository.resolve(arguments.backups.front());
-        damaged = verify_one(repository, id, output) ? 0U : 1U;
+        const auto ids = ids_of(repository, arguments.backups.front());
+        count = ids.size();
+        damaged = verify_all(repository, ids, output);
     }
 
     if (damaged > 0) {

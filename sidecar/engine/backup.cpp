@@ -2,11 +2,15 @@
 
 #include "sidecar/definitions/snapshot_reader.hpp"
 #include "sidecar/engine/image.hpp"
+#include "sidecar/engine/making_log.hpp"
 #include "sidecar/engine/node_files.hpp"
+#include "sidecar/engine/self_check.hpp"
 #include "sidecar/engine/version.hpp"
 #include "sidecar/repository/backup_writer.hpp"
 
 #include <chrono>
+#include <memory>
+#include <optional>
 
 namespace hot_backup {
 namespace {
@@ -39,6 +43,27 @@ private:
     Clock::time_point last_;
 };
 
+// Nodes that share a repository write one after the other. Tells the log once what is waited for,
+// and the plugin all the while that it goes on.
+std::unique_ptr<Lock> take_lock(Broker& broker, const Repository& repository,
+                                std::chrono::milliseconds patience, ProgressMeter& progress,
+                                MakingLog& log) {
+    std::optional<Clock::time_point> begin;
+    auto lock = wait_for_lock(repository.file_system(), repository.directory(), "create", patience,
+                              [&](std::chrono::milliseconds pause, const Error& locked) {
+                                  if (!begin) {
+                                      begin = Clock::now();
+                                      log.waiting(locked);
+                                  }
+                                  progress("waiting for the repository", 0);
+                                  broker.wait(pause);
+                              });
+    if (begin) {
+        log.waited(*begin);
+    }
+    return lock;
+}
+
 // What is backed up of the node, and how.
 struct Plan {
     NodeDescription node;
@@ -49,14 +74,10 @@ struct Plan {
 
 // The request's word counts, or else the node's.
 Plan make_plan(Broker& broker, const BackupRequest& request, const Job& job) {
-    if (broker.identity().metadata_store != "mnesia") {
-        throw Error(ErrorCode::failed,
-                    "the node has its metadata in " + broker.identity().metadata_store,
-                    "This version backs up nodes whose metadata is in Mnesia.");
-    }
     Plan plan;
     plan.node = broker.describe();
     plan.roots = roots_of(plan.node, request.repository);
+    SelfCheck(broker.identity()).check_layout(plan.node);
     plan.max_pause = request.max_pause.value_or(job.max_pause);
     plan.rate_limit = request.rate_limit.value_or(job.rate_limit);
     return plan;
@@ -111,12 +132,14 @@ void index_payload(SnapshotIndex& index, std::string_view payload) {
 }
 
 // Streams the checkpoint into metadata/snapshot: docs/format.md, "metadata/snapshot".
-void write_metadata(BackupWriter& writer, Broker& broker, Summary& summary,
-                    ProgressMeter& progress) {
+void write_metadata(BackupWriter& writer, Broker& broker, Summary& summary, ProgressMeter& progress,
+                    MakingLog& log) {
     auto snapshot = writer.add_file("metadata/snapshot", "metadata");
     SnapshotIndex index;
+    const SelfCheck self_check(broker.identity());
     const auto counts = broker.stream_checkpoint([&](std::string_view payload) {
         index_payload(index, payload);
+        self_check.check_records(payload);
         snapshot.append(chunk_header(payload));
         snapshot.append(payload);
         progress("metadata", snapshot.size());
@@ -127,9 +150,11 @@ void write_metadata(BackupWriter& writer, Broker& broker, Summary& summary,
                         " metadata items but counts " + std::to_string(counts.items),
                     "Please report this with the broker's log; no backup was made.");
     }
+    const auto bytes = snapshot.size();
     snapshot.close();
     summary.metadata.messages = counts.messages;
     summary.metadata.items = counts.items;
+    log.metadata(summary.metadata, bytes);
     const auto& standing = index.counts();
     summary.counts = {.vhosts = standing[Category::vhosts],
                       .users = standing[Category::users],
@@ -182,6 +207,7 @@ struct Work {
     const SpaceGuard& space;
     ProgressMeter& progress;
     std::vector<std::string>& warnings;
+    MakingLog& log;
 };
 
 // The part of a backup that is of one instant: the node's files, its metadata and its counts.
@@ -204,14 +230,18 @@ void write_instant(const Work& work, Summary& summary) {
             work.progress(phase, done, total);
             work.space.check();
         },
-        [&] { counted = count_messages(broker); });
+        [&] {
+            counted = count_messages(broker);
+            work.log.counted(counted.totals);
+        },
+        work.log);
     summary.instant = image.instant;
     summary.cut = image.cut;
     summary.metadata.store = image.checkpoint.store;
     summary.metadata.activation_us = image.checkpoint.activation_us;
     summary.metadata.tables = image.checkpoint.tables;
     summary.metadata.skipped = image.checkpoint.skipped;
-    write_metadata(work.writer, broker, summary, work.progress);
+    write_metadata(work.writer, broker, summary, work.progress, work.log);
     broker.end_checkpoint();
     write_statistics(work.writer, counted, summary);
 
@@ -226,10 +256,20 @@ void write_instant(const Work& work, Summary& summary) {
 }
 
 Summary write_and_publish(const Work& work) {
+    work.log.begun(work.broker.identity(), work.plan.max_pause, work.plan.rate_limit);
     write_configuration(work.writer, work.plan.node.configuration, work.warnings);
+    work.log.configuration(work.plan.node.configuration.size());
     auto summary = begin_summary(work.broker.identity(), work.plan.node);
     write_instant(work, summary);
+    if (auto warning = SelfCheck(work.broker.identity()).warning(); !warning.empty()) {
+        work.warnings.push_back(std::move(warning));
+    }
     work.progress("publishing", 0);
+    for (const auto& warning : work.warnings) {
+        work.log.warning(warning);
+    }
+    work.log.publishing();
+    summary.log = work.log.take();
     return work.writer.publish(std::move(summary), now(), [&] { work.broker.keep_alive(); });
 }
 
@@ -264,18 +304,23 @@ BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupReques
     try {
         const auto job = broker.begin_job(request.repository, request.job);
         number = job.number;
-        const auto plan = make_plan(broker, request, job);
+        // What is wrong with the request is said before anything is made or waited for.
+        auto plan = make_plan(broker, request, job);
         const auto repository = Repository::open_or_create(file_system, request.repository);
-        const Lock lock(file_system, repository.directory(), "create");
+        ProgressMeter progress(broker, job.number, listener);
+        MakingLog log;
+        const auto lock = take_lock(broker, repository, request.lock_patience, progress, log);
+        if (log.has_waited()) {
+            plan = make_plan(broker, request, job);
+        }
         const SpaceGuard space(file_system, repository.directory(), plan.roots,
                                plan.node.disk_free_limit);
-        BackupWriter writer(repository, lock);
-        ProgressMeter progress(broker, job.number, listener);
+        BackupWriter writer(repository, *lock);
 
         BackupResult result;
         result.id = writer.id();
         result.summary =
-            write_and_publish({broker, plan, writer, space, progress, result.warnings});
+            write_and_publish({broker, plan, writer, space, progress, result.warnings, log});
 
         // The backup exists from here on: a plugin that cannot be told any more does not undo it.
         try {

@@ -26,6 +26,8 @@ struct BackupRequest {
     // In the place of the node's settings.
     std::optional<std::chrono::milliseconds> max_pause = {};
     std::optional<std::uint64_t> rate_limit = {};  // bytes a second
+    // How long another writer of the repository is waited for.
+    std::chrono::milliseconds lock_patience{0};
 };
 
 // Hears how far a backup is, for every message that was written. `total` is 0 when unknown.

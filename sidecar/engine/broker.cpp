@@ -23,18 +23,18 @@ constexpr auto thorough = 60s;
 constexpr auto stall = 60s;
 
 // When a configuration file was changed; 1970 for a file whose time a repository cannot write down.
-Timestamp file_time(const Fields& fields) {
+Timestamp file_time(const MapFields& fields) {
     const auto* found = fields.find("mtime");
     const auto* seconds = found ? found->as<std::int64_t>() : nullptr;
     if (!seconds) {
-        Fields::throw_unexpected("configuration file", "mtime");
+        MapFields::throw_unexpected("configuration file", "mtime");
     }
     constexpr auto latest = std::chrono::duration_cast<std::chrono::seconds>(latest_time).count();
     return *seconds < 0 || *seconds > latest ? Timestamp{}
                                              : Timestamp{std::chrono::seconds{*seconds}};
 }
 
-ConfigurationFile configuration_file(const Fields& fields) {
+ConfigurationFile configuration_file(const MapFields& fields) {
     ConfigurationFile file;
     file.role = fields.text("role");
     file.path = fields.text("path");
@@ -48,7 +48,7 @@ ConfigurationFile configuration_file(const Fields& fields) {
     return file;
 }
 
-Stop::Outcome stop_outcome(const Fields& fields) {
+Stop::Outcome stop_outcome(const MapFields& fields) {
     const auto outcome = fields.atom("outcome");
     if (outcome == "held") {
         return Stop::Outcome::held;
@@ -62,10 +62,10 @@ Stop::Outcome stop_outcome(const Fields& fields) {
     if (outcome == "refused") {
         return Stop::Outcome::refused;
     }
-    Fields::throw_unexpected("answer to stop", "outcome");
+    MapFields::throw_unexpected("answer to stop", "outcome");
 }
 
-QueueStatistics queue_statistics(const Fields& fields) {
+QueueStatistics queue_statistics(const MapFields& fields) {
     QueueStatistics queue;
     queue.vhost = fields.text("vhost");
     queue.name = fields.text("name");
@@ -79,7 +79,7 @@ QueueStatistics queue_statistics(const Fields& fields) {
     return queue;
 }
 
-ServedQueue served_queue(const Fields& fields) {
+ServedQueue served_queue(const MapFields& fields) {
     ServedQueue queue;
     queue.vhost = fields.text("vhost");
     queue.name = fields.text("name");
@@ -118,7 +118,7 @@ Broker::Broker(std::unique_ptr<erlang::Channel> channel, std::function<void()> i
         make_map({{"program", erlang::binary("rabbitmq-hot-backup")},
                   {"version", erlang::binary(program_version)},
                   {"os_pid", erlang::integer(static_cast<std::uint64_t>(::getpid()))}}));
-    const Fields fields("hello", info);
+    const MapFields fields("hello", info);
     identity_ = {fields.text("node"),
                  fields.text("cluster"),
                  fields.text("rabbitmq_version"),
@@ -141,9 +141,9 @@ void Broker::on_cancel(std::function<void(std::uint64_t job)> cancel) {
 
 void Broker::hear_notice(const std::string& topic, const Map& details) {
     if (topic == "cancel" && cancel_) {
-        cancel_(Fields("cancel notice", details).count("job"));
+        cancel_(MapFields("cancel notice", details).count("job"));
     } else if (topic == "stopped") {
-        capture_now(Fields("stopped notice", details).count("stop"));
+        capture_now(MapFields("stopped notice", details).count("stop"));
     }
 }
 
@@ -168,7 +168,7 @@ Job Broker::begin_job(const std::string& repository, std::optional<std::uint64_t
         arguments.emplace_back("job", erlang::integer(*job));
     }
     const auto result = connection_.call("job_begin", make_map(std::move(arguments)), quick);
-    const Fields fields("answer to job_begin", result);
+    const MapFields fields("answer to job_begin", result);
     return {fields.count("job"), std::chrono::milliseconds(fields.integer("max_pause")),
             fields.count("rate_limit")};
 }
@@ -197,7 +197,7 @@ void Broker::report_progress(std::uint64_t job, std::string_view phase, std::uin
 
 NodeDescription Broker::describe() {
     const auto result = connection_.call("describe", {}, thorough);
-    const Fields fields("answer to describe", result);
+    const MapFields fields("answer to describe", result);
     NodeDescription description;
     description.data_dir = fields.text("data_dir");
     description.data_dir_inode = fields.count("data_dir_inode");
@@ -221,13 +221,13 @@ NodeDescription Broker::describe() {
 Checkpoint Broker::begin_checkpoint(bool lock) {
     const auto result = connection_.call(
         "checkpoint_begin", make_map({{"lock", erlang::atom(lock ? "true" : "false")}}), thorough);
-    const Fields fields("answer to checkpoint_begin", result);
+    const MapFields fields("answer to checkpoint_begin", result);
     Checkpoint checkpoint;
     checkpoint.store = fields.atom("store");
     for (const auto& table : fields.list("tables")) {
         const auto* name = table.as<erlang::Binary>();
         if (!name) {
-            Fields::throw_unexpected("answer to checkpoint_begin", "tables");
+            MapFields::throw_unexpected("answer to checkpoint_begin", "tables");
         }
         checkpoint.tables.push_back(name->bytes);
     }
@@ -261,13 +261,14 @@ Stop Broker::stop(std::chrono::milliseconds max_pause, const std::function<bool(
     if (capture_error_) {
         std::rethrow_exception(std::exchange(capture_error_, nullptr));
     }
-    const Fields fields("answer to stop", result);
+    const MapFields fields("answer to stop", result);
     Stop stop;
     stop.outcome = stop_outcome(fields);
     stop.instant = fields.time("instant");
     stop.acquisition_us = fields.count("acquisition_us");
     stop.hold_us = fields.count("hold_us");
     stop.pause_us = fields.count("pause_us");
+    stop.store_us = fields.optional_count("store_us");
     return stop;
 }
 
@@ -278,7 +279,7 @@ StreamCounts Broker::stream(const std::string& operation,
     arguments.emplace_back("stream", erlang::integer(stream));
     connection_.call(operation, make_map(std::move(arguments)), quick);
     const auto result = connection_.receive_stream(stream, stall, consume);
-    const Fields fields("end of the stream", result);
+    const MapFields fields("end of the stream", result);
     return {fields.count("messages"), fields.count("bytes"), fields.count("items")};
 }
 
@@ -296,7 +297,7 @@ void Broker::stream_maps(const std::string& operation, Pairs arguments,
                 const auto term = erlang::decode_item(*item);
                 const auto* map = term.as<Map>();
                 if (!map) {
-                    Fields::throw_unexpected(operation, "queues");
+                    MapFields::throw_unexpected(operation, "queues");
                 }
                 consume(*map);
             }
@@ -305,15 +306,16 @@ void Broker::stream_maps(const std::string& operation, Pairs arguments,
 }
 
 void Broker::stream_statistics(const std::function<void(const QueueStatistics&)>& consume) {
-    stream_maps("statistics_stream", {},
-                [&](const Map& queue) { consume(queue_statistics(Fields("statistics", queue))); });
+    stream_maps("statistics_stream", {}, [&](const Map& queue) {
+        consume(queue_statistics(MapFields("statistics", queue)));
+    });
 }
 
 void Broker::stream_inventory(std::chrono::milliseconds timeout,
                               const std::function<void(const ServedQueue&)>& consume) {
     const auto milliseconds = static_cast<std::uint64_t>(timeout.count());
     stream_maps("inventory_stream", {{"timeout", erlang::integer(milliseconds)}},
-                [&](const Map& queue) { consume(served_queue(Fields("inventory", queue))); });
+                [&](const Map& queue) { consume(served_queue(MapFields("inventory", queue))); });
 }
 
 void Broker::keep_alive() noexcept {
@@ -353,8 +355,11 @@ std::optional<Broker::BackupOrder> Broker::next_order() {
             continue;
         }
         try {
-            const Fields fields("request for a backup", request->arguments);
-            BackupOrder order{fields.count("job"), fields.text("repository")};
+            const MapFields fields("request for a backup", request->arguments);
+            BackupOrder order{fields.count("job"), fields.text("repository"), {}};
+            if (fields.find("lock_patience")) {
+                order.lock_patience = std::chrono::milliseconds(fields.integer("lock_patience"));
+            }
             connection_.reply(*request, {});
             return order;
         } catch (const Error& error) {

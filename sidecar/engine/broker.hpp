@@ -78,7 +78,8 @@ struct Checkpoint {
     std::vector<std::string> tables;
     std::vector<SkippedTable> skipped;
     Timestamp instant;
-    std::uint64_t activation_us = 0;  // how long the activation took
+    // How long the activation took; of Khepri, how long changes of metadata waited for the export.
+    std::uint64_t activation_us = 0;
     MetadataLog log;
 };
 
@@ -90,6 +91,8 @@ struct Stop {
     std::uint64_t acquisition_us = 0;
     std::uint64_t hold_us = 0;
     std::uint64_t pause_us = 0;
+    // How long metadata could not be changed, where that was longer: a node with Khepri.
+    std::optional<std::uint64_t> store_us;
 };
 
 // What a stream carried, by the plugin's and our count alike.
@@ -178,6 +181,7 @@ public:
     struct BackupOrder {
         std::uint64_t job = 0;
         std::string repository;
+        std::chrono::milliseconds lock_patience{0};
     };
     std::optional<BackupOrder> next_order();
 

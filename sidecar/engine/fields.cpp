@@ -6,15 +6,15 @@ namespace hot_backup {
 
 using erlang::Map;
 
-std::string Fields::text(std::string_view key) const {
+std::string MapFields::text(std::string_view key) const {
     return get<erlang::Binary>(key).bytes;
 }
 
-std::string Fields::atom(std::string_view key) const {
+std::string MapFields::atom(std::string_view key) const {
     return get<erlang::Atom>(key).name;
 }
 
-std::int64_t Fields::integer(std::string_view key) const {
+std::int64_t MapFields::integer(std::string_view key) const {
     const auto number = get<std::int64_t>(key);
     if (number < 0) {
         throw_unexpected(what_, key);
@@ -22,15 +22,15 @@ std::int64_t Fields::integer(std::string_view key) const {
     return number;
 }
 
-std::uint64_t Fields::count(std::string_view key) const {
+std::uint64_t MapFields::count(std::string_view key) const {
     return static_cast<std::uint64_t>(integer(key));
 }
 
-std::optional<std::uint64_t> Fields::optional_count(std::string_view key) const {
+std::optional<std::uint64_t> MapFields::optional_count(std::string_view key) const {
     return find(key) ? std::optional(count(key)) : std::nullopt;
 }
 
-Timestamp Fields::time(std::string_view key) const {
+Timestamp MapFields::time(std::string_view key) const {
     const auto microseconds = integer(key);
     if (microseconds > latest_time.count()) {
         throw_unexpected(what_, key);
@@ -38,7 +38,7 @@ Timestamp Fields::time(std::string_view key) const {
     return Timestamp{std::chrono::microseconds{microseconds}};
 }
 
-const std::vector<erlang::Term>& Fields::list(std::string_view key) const {
+const std::vector<erlang::Term>& MapFields::list(std::string_view key) const {
     const auto& items = get<erlang::List>(key);
     if (!items.proper()) {
         throw_unexpected(what_, key);
@@ -46,12 +46,12 @@ const std::vector<erlang::Term>& Fields::list(std::string_view key) const {
     return items.elements;
 }
 
-Fields Fields::object(std::string_view key) const {
+MapFields MapFields::object(std::string_view key) const {
     return {what_, get<Map>(key)};
 }
 
-std::vector<Fields> Fields::maps(std::string_view key) const {
-    std::vector<Fields> fields;
+std::vector<MapFields> MapFields::maps(std::string_view key) const {
+    std::vector<MapFields> fields;
     for (const auto& item : list(key)) {
         const auto* map = item.as<Map>();
         if (!map) {
@@ -62,7 +62,7 @@ std::vector<Fields> Fields::maps(std::string_view key) const {
     return fields;
 }
 
-void Fields::throw_unexpected(std::string_view what, std::string_view key) {
+void MapFields::throw_unexpected(std::string_view what, std::string_view key) {
     throw Error(ErrorCode::failed,
                 "the plugin's " + std::string(what) + " lacks a valid `" + std::string(key) + "`",
                 "Check that the plugin and this program come from the same release.");

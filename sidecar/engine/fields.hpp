@@ -19,10 +19,10 @@ inline constexpr auto latest_time = std::chrono::microseconds(253'402'300'799'99
 
 // Views one map. What is not there or of another type is Error failed: plugin and program do not
 // fit together.
-class Fields {
+class MapFields {
 public:
     // `what` names the map in errors. Both outlive the fields.
-    Fields(std::string_view what, const erlang::Map& map) : what_(what), map_(map) {}
+    MapFields(std::string_view what, const erlang::Map& map) : what_(what), map_(map) {}
 
     std::string text(std::string_view key) const;
     std::string atom(std::string_view key) const;
@@ -33,9 +33,9 @@ public:
     // Unix time in microseconds.
     Timestamp time(std::string_view key) const;
     const std::vector<erlang::Term>& list(std::string_view key) const;
-    Fields object(std::string_view key) const;
-    // The maps of a list, each as Fields.
-    std::vector<Fields> maps(std::string_view key) const;
+    MapFields object(std::string_view key) const;
+    // The maps of a list, each as MapFields.
+    std::vector<MapFields> maps(std::string_view key) const;
     const erlang::Term* find(std::string_view key) const noexcept { return map_.find(key); }
 
     [[noreturn]] static void throw_unexpected(std::string_view what, std::string_view key);

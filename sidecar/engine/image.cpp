@@ -59,12 +59,13 @@ bool has_changed(const MetadataLog& log) {
 class Taker {
 public:
     Taker(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
-          const ImageListener& listener, const std::function<void()>& before_stop)
+          const ImageListener& listener, const std::function<void()>& before_stop, MakingLog& log)
         : broker_(broker),
           copy_(copy),
           max_pause_(max_pause),
           listener_(listener),
-          before_stop_(before_stop) {
+          before_stop_(before_stop),
+          log_(log) {
         image_.cut.attempts = 0;
     }
 
@@ -126,8 +127,12 @@ private:
     }
 
     Pass pass() {
+        const auto begin = MakingLog::Clock::now();
         const auto phase = "copy " + std::to_string(++image_.cut.passes);
-        return copy_.pass([&](const PassProgress& progress) { report(phase, progress); });
+        const auto passed =
+            copy_.pass([&](const PassProgress& progress) { report(phase, progress); });
+        log_.passed(image_.cut.passes, passed, begin);
+        return passed;
     }
 
     // Only what moves is told: the plugin takes silence for a disk that stands still, and ends the
@@ -154,12 +159,16 @@ private:
             const auto stop = stop_once();
             if (stop.outcome == Stop::Outcome::held) {
                 image_.instant = stop.instant;
+                image_.checkpoint.activation_us =
+                    stop.store_us.value_or(image_.checkpoint.activation_us);
                 image_.cut.acquisition_us = stop.acquisition_us;
                 image_.cut.hold_us = stop.hold_us;
                 image_.cut.pause_us = stop.pause_us;
                 image_.cut.files = cut_.files;
                 image_.cut.memory_bytes = cut_.memory_bytes;
                 image_.cut.tail_bytes = cut_.tail_bytes;
+                log_.checkpoint(image_.checkpoint);
+                log_.stopped(image_.cut);
                 return std::nullopt;
             }
             if (cut_.outcome == Cut::Outcome::captured) {
@@ -215,8 +224,22 @@ private:
     }
 
     void count(Miss::Kind miss, const Stop& stop) {
+        log_.missed(reason_of(miss));
         if (++misses_.at(miss) >= Miss::most.at(miss)) {
             give_up(miss, stop);
+        }
+    }
+
+    std::string reason_of(Miss::Kind miss) const {
+        switch (miss) {
+            case Miss::committed:
+                return "metadata was changed around it";
+            case Miss::combining:
+                return "the message store is combining its files";
+            case Miss::late:
+                return "it was not done within max_pause";
+            default:
+                return "too much was new: " + cut_.reason;
         }
     }
 
@@ -242,8 +265,9 @@ private:
                 throw Error(
                     ErrorCode::failed,
                     "metadata was changed around each of " + tries + " stops of the node",
-                    "Look for a plugin that writes to a durable table of Mnesia all the time, "
-                    "and make the backup when it does less of that.");
+                    "Look for what changes metadata all the time (a plugin that writes to a "
+                    "durable "
+                    "table of Mnesia, for one), and make the backup when it does less of that.");
             case Miss::combining:
                 throw Error(ErrorCode::failed,
                             "the message store was combining its files each of " + tries +
@@ -273,6 +297,7 @@ private:
     std::chrono::milliseconds max_pause_;
     const ImageListener& listener_;
     const std::function<void()>& before_stop_;
+    MakingLog& log_;
     Image image_;
     Cut cut_;
     bool committed_ = false;  // the log has what the checkpoint has not
@@ -299,9 +324,10 @@ private:
 }  // namespace
 
 Image take_image(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
-                 const ImageListener& listener, const std::function<void()>& before_stop) {
+                 const ImageListener& listener, const std::function<void()>& before_stop,
+                 MakingLog& log) {
     const WatchWhileWaiting watching(broker, copy);
-    return Taker(broker, copy, max_pause, listener, before_stop).take();
+    return Taker(broker, copy, max_pause, listener, before_stop, log).take();
 }
 
 }  // namespace hot_backup

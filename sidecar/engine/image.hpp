@@ -5,6 +5,7 @@
 
 #include "sidecar/capture/live_copy.hpp"
 #include "sidecar/engine/broker.hpp"
+#include "sidecar/engine/making_log.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -26,8 +27,9 @@ struct Image {
 // Copies until little is left, then stops the node and takes the rest; again, if that was not to
 // be had. Afterwards copy.take_entries() has the files. Throws Error: then there is no image, and
 // the message says what kept it from becoming one. `before_stop` is called before a try, when
-// nothing is held yet; not for one that follows within seconds.
+// nothing is held yet; not for one that follows within seconds. `log` is told what happens.
 Image take_image(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
-                 const ImageListener& listener, const std::function<void()>& before_stop);
+                 const ImageListener& listener, const std::function<void()>& before_stop,
+                 MakingLog& log);
 
 }  // namespace hot_backup

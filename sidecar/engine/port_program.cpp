@@ -41,7 +41,10 @@ void run_port_program(FileSystem& file_system) {
         });
         try {
             const auto result = back_up(broker, file_system,
-                                        {.repository = order->repository, .job = order->job}, {});
+                                        {.repository = order->repository,
+                                         .job = order->job,
+                                         .lock_patience = order->lock_patience},
+                                        {});
             log_line("backup " + result.id + " is published in " + order->repository);
             for (const auto& warning : result.warnings) {
                 log_line("warning: " + warning);

@@ -9,8 +9,8 @@ namespace hot_backup {
 namespace {
 
 constexpr std::size_t buffer_size = std::size_t{1} << 20;
-// A mark has some hundred bytes; what is longer is none.
-constexpr std::size_t max_mark_size = std::size_t{64} << 10;
+// A mark that goes along has at most a log's two hundred lines; what is longer is none.
+constexpr std::size_t max_mark_size = std::size_t{1} << 20;
 
 // Makes few pieces of many small ones.
 class Gatherer {
@@ -131,12 +131,12 @@ void Archive::add_marks() {
     std::map<std::string, std::string> marks;
     for (const std::string& name : list_marks(repository_, backup_id_)) {
         // What was found of the files here says nothing of those that will be unpacked.
-        if (!name.ends_with(".protected")) {
+        if (!name.ends_with(".protected") && !name.ends_with(".log")) {
             continue;
         }
         try {
             const auto file = repository_.file_system().open(repository_.marks() / name);
-            std::string text(max_mark_size, '\0');
+            std::string text(std::min<std::uint64_t>(file->status().size, max_mark_size), '\0');
             text.resize(file->read_at(0, text));
             marks.emplace(name, std::move(text));
         } catch (const Error&) {

@@ -234,6 +234,13 @@ public:
         return file;
     }
 
+    std::unique_ptr<OpenFile> open_for_lock(const Path& path) override {
+        auto file =
+            std::make_unique<PosixFile>(open_descriptor(path, O_RDWR | O_NONBLOCK, "lock"), path);
+        file->require_regular(ErrorCode::damaged);
+        return file;
+    }
+
     std::optional<FileStatus> status(const Path& path) override {
         struct stat status {};
         if (::stat(path.c_str(), &status) == 0) {

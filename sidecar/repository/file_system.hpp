@@ -91,6 +91,8 @@ public:
     // For reading and writing; made when there is none. Anything but a regular file is an error,
     // and so is a symbolic link.
     virtual std::unique_ptr<OpenFile> open_or_create(const Path& path) = 0;
+    // As open(), and good for try_lock() on any file system: NFS wants one that may be written to.
+    virtual std::unique_ptr<OpenFile> open_for_lock(const Path& path) = 0;
 
     // Nothing when there is none.
     virtual std::optional<FileStatus> status(const Path& path) = 0;

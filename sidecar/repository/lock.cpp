@@ -2,6 +2,8 @@
 
 #include "sidecar/repository/json_fields.hpp"
 
+#include <algorithm>
+
 namespace hot_backup {
 namespace {
 
@@ -165,6 +167,27 @@ void Lock::throw_unless_held() const {
 bool Lock::is_still_the_lock() const {
     const auto status = file_system_.status(path_);
     return status && status->identity == file_->status().identity;
+}
+
+std::unique_ptr<Lock> wait_for_lock(FileSystem& file_system, const Path& directory,
+                                    std::string_view command, std::chrono::milliseconds patience,
+                                    const LockWait& wait) {
+    constexpr std::chrono::milliseconds longest_pause = std::chrono::seconds(30);
+    std::chrono::milliseconds pause = std::chrono::seconds(1);
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    for (;;) {
+        try {
+            return std::make_unique<Lock>(file_system, directory, command);
+        } catch (const Error& error) {
+            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+                deadline - std::chrono::steady_clock::now());
+            if (error.code() != ErrorCode::locked || left.count() <= 0) {
+                throw;
+            }
+            wait(std::min(pause, left), error);
+            pause = std::min(2 * pause, longest_pause);
+        }
+    }
 }
 
 }  // namespace hot_backup

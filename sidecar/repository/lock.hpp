@@ -8,6 +8,10 @@
 #include "sidecar/repository/file_system.hpp"
 #include "sidecar/repository/process_identity.hpp"
 
+#include <chrono>
+#include <functional>
+#include <memory>
+
 namespace hot_backup {
 
 class Lock {
@@ -37,5 +41,14 @@ private:
     Path path_;
     std::unique_ptr<OpenFile> file_;
 };
+
+// Has to wait for so long, and is told what stands in the way. What it throws ends the waiting.
+using LockWait = std::function<void(std::chrono::milliseconds pause, const Error& locked)>;
+
+// Takes the lock as soon as no other process has it. It looks again after a second at first, after
+// half a minute at last. Error locked when that was not within `patience`.
+std::unique_ptr<Lock> wait_for_lock(FileSystem& file_system, const Path& directory,
+                                    std::string_view command, std::chrono::milliseconds patience,
+                                    const LockWait& wait);
 
 }  // namespace hot_backup

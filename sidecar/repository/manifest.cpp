@@ -119,6 +119,9 @@ OrderedJson to_json(const Summary& summary) {
     json["bytes"] = summary.bytes;
     json["stored_bytes"] = summary.stored_bytes;
     json["packs"] = std::move(packs);
+    for (const LogEvent& event : summary.log) {
+        json["log"].push_back(to_json(event));
+    }
     return json;
 }
 
@@ -269,6 +272,11 @@ Summary read_summary(const Fields& fields, std::string_view backup_id) {
     summary.bytes = fields.number("bytes");
     summary.stored_bytes = fields.number("stored_bytes");
     summary.packs = read_packs(fields, backup_id);
+    if (fields.has("log")) {
+        for (const Json& event : fields.array("log")) {
+            summary.log.push_back(read_log_event(Fields(event)));
+        }
+    }
     return summary;
 }
 

@@ -4,6 +4,7 @@
 // does not know, which it ignores. Both sides hold one file's line at a time.
 #pragma once
 
+#include "sidecar/repository/backup_log.hpp"
 #include "sidecar/repository/file_entry.hpp"
 #include "sidecar/repository/sealed_text.hpp"
 #include "sidecar/repository/timestamp.hpp"
@@ -97,6 +98,7 @@ struct Summary {
     std::uint64_t bytes = 0;
     std::uint64_t stored_bytes = 0;
     std::vector<PackSize> packs;
+    std::vector<LogEvent> log;  // of its making; none where the manifest has none
     bool operator==(const Summary&) const = default;
 };
 

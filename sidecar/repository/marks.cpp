@@ -4,14 +4,13 @@
 #include "sidecar/repository/json_fields.hpp"
 
 #include <algorithm>
-#include <thread>
+#include <stdexcept>
 
 namespace hot_backup {
 namespace {
 
-constexpr std::string_view format = "rabbitmq-hot-backup mark";
-constexpr unsigned version = 1;
 constexpr std::string_view protected_mark = "protected";
+constexpr std::string_view log_mark = "log";
 constexpr std::string_view temporary_suffix = ".tmp";
 
 struct CheckWords {
@@ -25,14 +24,6 @@ CheckWords words_of(CheckKind kind) {
                                        : CheckWords{"booted", "same", "differs"};
 }
 
-std::string mark_name(std::string_view backup_id, std::string_view mark) {
-    return std::string(backup_id).append(".").append(mark);
-}
-
-Path mark_path(const Repository& repository, std::string_view backup_id, std::string_view mark) {
-    return repository.marks() / mark_name(backup_id, mark);
-}
-
 // The marks/ directory exists from the first mark on.
 std::vector<std::string> list_directory(const Repository& repository) {
     auto& file_system = repository.file_system();
@@ -40,82 +31,20 @@ std::vector<std::string> list_directory(const Repository& repository) {
                                                   : std::vector<std::string>{};
 }
 
-// What cannot be removed, the next sweep removes.
-void remove_if_possible(FileSystem& file_system, const Path& path) {
-    try {
-        file_system.remove(path);
-    } catch (const Error&) {
-    }
-}
-
-// Replaces the mark; of a mark that was there before, the old or the new one survives a power cut.
-void write_mark(const Repository& repository, std::string_view backup_id, std::string_view mark,
-                const OrderedJson& content) {
-    FileSystem& file_system = repository.file_system();
-    const MarksLock lock(repository);
-    if (!repository.has_backup(backup_id)) {
-        throw repository.no_such_backup(backup_id);
-    }
-    file_system.make_directory(repository.marks());
-    file_system.inherit_owner(repository.marks());
-    file_system.sync_directory(repository.directory());
-
-    // On a network file system that does not share the flock, two writers still do not meet.
-    const Path temporary = mark_path(repository, backup_id, mark) +=
-        "." + random_uuid() + std::string(temporary_suffix);
-    try {
-        const auto file = file_system.create(temporary);
-        file_system.inherit_owner(temporary);
-        file->append(seal(
-            to_line(OrderedJson{
-                {"format", format}, {"version", version}, {"backup", backup_id}, {"mark", mark}}) +
-            '\n' + to_line(content) + '\n'));
-        file->sync();
-        file_system.rename(temporary, mark_path(repository, backup_id, mark));
-    } catch (const Error&) {
-        remove_if_possible(file_system, temporary);
-        throw;
-    }
-    file_system.sync_directory(repository.marks());
-}
-
-// The content of a mark. Error not_found: there is none; damaged, failed: it cannot be read.
-template <class Read>
-auto read_mark(const Repository& repository, std::string_view backup_id, std::string_view mark,
-               Read&& read) {
-    SealedTextReader text(repository.file_system(), mark_path(repository, backup_id, mark));
-    try {
-        const Json first = parse_object(read_format_line(text, format, version));
-        const Fields header(first);
-        if (header.text("backup") != backup_id || header.text("mark") != mark) {
-            throw BadField("it is the mark of another backup, or another mark");
-        }
-        const auto line = text.next_line();
-        if (!line) {
-            throw BadField("it has no content");
-        }
-        const Json content = parse_object(*line);
-        return read(Fields(content));
-    } catch (const BadField& bad) {
-        throw text.damaged(bad.what());
-    }
-}
-
 // A file that has the name protects, whatever is in it. Throws SystemError when nobody can tell.
 std::optional<Protection> read_protection(const Repository& repository,
                                           std::string_view backup_id) {
     try {
-        return read_mark(repository, backup_id, protected_mark, [](const Fields& fields) {
-            return Protection{fields.time("when"),
-                              fields.has("reason") ? fields.text("reason") : ""};
-        });
+        const auto lines = read_mark(repository, backup_id, protected_mark);
+        const Fields fields(lines.front());
+        return Protection{fields.time("when"), fields.has("reason") ? fields.text("reason") : ""};
     } catch (const SystemError& error) {
         if (error.code() != ErrorCode::not_found) {
             throw;
         }
         return std::nullopt;
-    } catch (const Error&) {
-        return Protection{};
+    } catch (const std::runtime_error&) {
+        return Protection{};  // damaged, or of a newer version
     }
 }
 
@@ -129,45 +58,32 @@ std::optional<Protection> look_for_protection(const Repository& repository,
     }
 }
 
+Check check_of(const Fields& fields, CheckKind kind) {
+    const auto words = words_of(kind);
+    Check check;
+    check.when = fields.time("when");
+    check.findings = fields.number("findings");
+    check.duration_us = fields.number("duration_us");
+    check.bytes = fields.number("bytes");
+    check.program = fields.text("program");
+    check.rabbitmq_version = kind == CheckKind::booted ? fields.text("rabbitmq_version") : "";
+    if (fields.text("outcome") != (check.findings == 0 ? words.good : words.bad)) {
+        throw BadField("its outcome is not what its findings say");
+    }
+    return check;
+}
+
 std::optional<Check> read_check(const Repository& repository, std::string_view backup_id,
                                 CheckKind kind) {
-    const auto words = words_of(kind);
     try {
-        return read_mark(repository, backup_id, words.mark, [&](const Fields& fields) {
-            Check check;
-            check.when = fields.time("when");
-            check.findings = fields.number("findings");
-            check.duration_us = fields.number("duration_us");
-            check.bytes = fields.number("bytes");
-            check.program = fields.text("program");
-            check.rabbitmq_version =
-                kind == CheckKind::booted ? fields.text("rabbitmq_version") : "";
-            if (fields.text("outcome") != (check.findings == 0 ? words.good : words.bad)) {
-                throw BadField("its outcome is not what its findings say");
-            }
-            return check;
-        });
-    } catch (const Error&) {
-        return std::nullopt;
+        const auto lines = read_mark(repository, backup_id, words_of(kind).mark);
+        return check_of(Fields(lines.front()), kind);
+    } catch (const std::runtime_error&) {
+        return std::nullopt;  // there is none, or it cannot be read
     }
 }
 
 }  // namespace
-
-MarksLock::MarksLock(const Repository& repository, std::chrono::milliseconds patience)
-    : file_(repository.file_system().open_or_create(repository.directory() / "repository.json")) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (!file_->try_lock()) {
-        if (std::chrono::steady_clock::now() >= deadline) {
-            throw Error(ErrorCode::locked,
-                        "the marks of repository " + repository.directory().string() +
-                            " are locked by another process",
-                        "Try again. If that does not help, look for a process of "
-                        "rabbitmq-hot-backup that is stopped.");
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-}
 
 Marks read_marks(const Repository& repository, std::string_view backup_id) {
     return {look_for_protection(repository, backup_id),
@@ -182,7 +98,7 @@ bool is_protected(const Repository& repository, std::string_view backup_id) {
 Error protected_error(const Repository& repository, std::string_view backup_id) {
     const auto protection = look_for_protection(repository, backup_id);
     const bool has_reason = protection && !protection->reason.empty();
-    return {ErrorCode::failed,
+    return {ErrorCode::kept,
             "backup " + std::string(backup_id) + " is protected" +
                 (has_reason ? ": " + protection->reason : ""),
             "If it is really to go, run `rabbitmq-hot-backup unprotect " + std::string(backup_id) +
@@ -195,7 +111,7 @@ void protect(const Repository& repository, std::string_view backup_id,
     if (!protection.reason.empty()) {
         content["reason"] = protection.reason;
     }
-    write_mark(repository, backup_id, protected_mark, content);
+    write_mark(repository, MarksLock(repository), backup_id, protected_mark, {content});
 }
 
 bool unprotect(const Repository& repository, std::string_view backup_id) {
@@ -212,7 +128,7 @@ bool unprotect(const Repository& repository, std::string_view backup_id) {
 }
 
 void record_check(const Repository& repository, std::string_view backup_id, CheckKind kind,
-                  const Check& check) {
+                  const Check& check, const std::vector<OrderedJson>& findings) {
     const auto words = words_of(kind);
     OrderedJson content{{"when", to_text(check.when)},
                         {"outcome", check.findings == 0 ? words.good : words.bad},
@@ -223,13 +139,29 @@ void record_check(const Repository& repository, std::string_view backup_id, Chec
     if (kind == CheckKind::booted) {
         content["rabbitmq_version"] = check.rabbitmq_version;
     }
-    write_mark(repository, backup_id, words.mark, content);
+    std::vector<OrderedJson> lines{std::move(content)};
+    const auto kept = std::min(findings.size(), most_kept_findings);
+    lines.insert(lines.end(), findings.begin(),
+                 findings.begin() + static_cast<std::ptrdiff_t>(kept));
+    write_mark(repository, MarksLock(repository), backup_id, words.mark, lines);
+}
+
+std::vector<Json> read_findings(const Repository& repository, std::string_view backup_id,
+                                CheckKind kind) {
+    try {
+        auto lines = read_mark(repository, backup_id, words_of(kind).mark);
+        check_of(Fields(lines.front()), kind);
+        lines.erase(lines.begin());
+        return lines;
+    } catch (const std::runtime_error&) {
+        return {};
+    }
 }
 
 std::vector<std::string> list_marks(const Repository& repository, std::string_view backup_id) {
     std::vector<std::string> names;
-    for (const std::string_view mark :
-         {words_of(CheckKind::booted).mark, protected_mark, words_of(CheckKind::verified).mark}) {
+    for (const std::string_view mark : {words_of(CheckKind::booted).mark, log_mark, protected_mark,
+                                        words_of(CheckKind::verified).mark}) {
         if (repository.file_system().status(mark_path(repository, backup_id, mark))) {
             names.push_back(mark_name(backup_id, mark));
         }

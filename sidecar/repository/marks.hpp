@@ -7,9 +7,7 @@
 // deletion of the same backup, is kept apart by a MarksLock, which nobody holds for long.
 #pragma once
 
-#include "sidecar/repository/repository.hpp"
-
-#include <chrono>
+#include "sidecar/repository/mark_file.hpp"
 
 namespace hot_backup {
 
@@ -57,8 +55,13 @@ void protect(const Repository& repository, std::string_view backup_id,
              const Protection& protection);
 // Returns whether it was protected.
 bool unprotect(const Repository& repository, std::string_view backup_id);
+// `findings`: what was found, as `--json` prints it; the first most_kept_findings of it are kept.
 void record_check(const Repository& repository, std::string_view backup_id, CheckKind kind,
-                  const Check& check);
+                  const Check& check, const std::vector<OrderedJson>& findings = {});
+inline constexpr std::size_t most_kept_findings = 1000;
+// Those of the last check; none when its mark cannot be read.
+std::vector<Json> read_findings(const Repository& repository, std::string_view backup_id,
+                                CheckKind kind);
 
 // The names of the marks that a backup has, such as "ID.protected".
 std::vector<std::string> list_marks(const Repository& repository, std::string_view backup_id);
@@ -66,17 +69,5 @@ std::vector<std::string> list_marks(const Repository& repository, std::string_vi
 // Removes marks of backups other than `backup_ids` and those that were never finished; leaves it to
 // the next sweep when a mark is being written just now. For who holds the Lock.
 void sweep_marks(const Repository& repository, const std::vector<std::string>& backup_ids);
-
-// The flock of repository.json: who writes or removes a mark holds it, and who takes away a
-// manifest while it looks whether the backup is protected.
-class MarksLock {
-public:
-    // Waits for at most `patience`; then Error locked.
-    explicit MarksLock(const Repository& repository,
-                       std::chrono::milliseconds patience = std::chrono::seconds(10));
-
-private:
-    std::unique_ptr<OpenFile> file_;
-};
 
 }  // namespace hot_backup

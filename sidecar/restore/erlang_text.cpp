@@ -197,6 +197,20 @@ std::vector<ErlangPart> parts_of_erlang_text(std::string_view text) {
     return Scanner(text).scan();
 }
 
+std::string in_ascii(std::string_view text) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string result;
+    for (const char c : text) {
+        const auto byte = static_cast<std::uint8_t>(c);
+        if (byte < 0x80) {
+            result += c;
+        } else {
+            result.append("\\x{").append({digits[byte >> 4], digits[byte & 0xFU]}).append("}");
+        }
+    }
+    return result;
+}
+
 std::string to_erlang_text(const std::string& string) {
     const auto characters = characters_of(string);
     const bool plain = std::ranges::all_of(

@@ -22,6 +22,10 @@ struct ErlangPart {
 // The parts view `text`, which outlives them. Error failed: it ends within quotes.
 std::vector<ErlangPart> parts_of_erlang_text(std::string_view text);
 
+// The same term without bytes beyond ASCII, whichever encoding its reader takes it to have. They
+// are in quotes, and of Latin-1.
+std::string in_ascii(std::string_view text);
+
 // A string of UTF-8, as such a text has it.
 std::string to_erlang_text(const std::string& string);
 

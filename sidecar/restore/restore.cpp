@@ -1,7 +1,9 @@
 #include "sidecar/restore/restore.hpp"
 
 #include "sidecar/capture/file_rules.hpp"
+#include "sidecar/rabbitmq_version.hpp"
 #include "sidecar/restore/content_writer.hpp"
+#include "sidecar/restore/erlang_text.hpp"
 #include "sidecar/restore/layout.hpp"
 #include "sidecar/restore/message_store_repair.hpp"
 #include "sidecar/restore/salvage.hpp"
@@ -37,8 +39,8 @@ public:
         refuse_if_occupied();
         target_.throw_unless_fits(layout_.space());
         write_files();
-        if (relocation_.moves()) {
-            relocate();
+        if (relocation_.moves() || cannot_read_its_latin1()) {
+            rewrite_ra_configs();
         }
         if (gives_up_in_holes(layout_.summary().rabbitmq_version)) {
             repair_message_stores();
@@ -167,7 +169,14 @@ private:
         }
     }
 
-    void relocate() {
+    // Ra 1 writes Latin-1 and reads UTF-8: RabbitMQ 3.8 itself loses the quorum queues with such
+    // names at a restart.
+    bool cannot_read_its_latin1() const {
+        const auto version = RabbitmqVersion::of(layout_.summary().rabbitmq_version);
+        return version && *version < RabbitmqVersion{3, 9, 0};
+    }
+
+    void rewrite_ra_configs() {
         for (const Path& place : ra_configs_) {
             check_interrupt();
             if (!is_there(place)) {
@@ -175,9 +184,10 @@ private:
             }
             const std::string text = read_target(place);
             const std::string moved = moved_config(text, final_place(place));
-            if (moved != text) {
+            const std::string readable = cannot_read_its_latin1() ? in_ascii(moved) : moved;
+            if (readable != text) {
                 const Descriptor file = open_target(place, O_WRONLY | O_TRUNC);
-                write_at(file, moved, 0, place);
+                write_at(file, readable, 0, place);
             }
         }
     }

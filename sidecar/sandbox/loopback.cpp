@@ -1,6 +1,9 @@
 // The other half of the library that is preloaded into a sandbox broker (clock.cpp is the first):
 // its connections stay on this machine.
 //
+// What would listen on all interfaces listens on the loopback interface: RabbitMQ tries in this way
+// whether the port for other nodes can be had, for a moment.
+//
 // Epmd is at 127.0.0.1, whatever address it is looked for at: RabbitMQ asks the epmd of its node's
 // own host, and a node's name may have an address of another machine in the place of a host name,
 // which no resolver can be told to take for this one. Every other connection that leaves the
@@ -22,6 +25,10 @@ namespace {
 
 int real_connect(int socket, const sockaddr* address, socklen_t size) {
     return static_cast<int>(::syscall(SYS_connect, socket, address, size));
+}
+
+int real_bind(int socket, const sockaddr* address, socklen_t size) {
+    return static_cast<int>(::syscall(SYS_bind, socket, address, size));
 }
 
 const int epmd_port = [] {
@@ -47,6 +54,19 @@ int refuse() {
 }
 
 }  // namespace
+
+extern "C" int bind(int socket, const sockaddr* address, socklen_t size) noexcept {
+    sockaddr_in to{};
+    if (epmd_port != 0 && address != nullptr && address->sa_family == AF_INET &&
+        size >= sizeof to) {
+        std::memcpy(&to, address, sizeof to);
+        if (to.sin_addr.s_addr == htonl(INADDR_ANY)) {
+            to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        }
+        return real_bind(socket, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    }
+    return real_bind(socket, address, size);
+}
 
 extern "C" int connect(int socket, const sockaddr* address, socklen_t size) {
     if (epmd_port == 0 || address == nullptr) {

@@ -49,7 +49,9 @@ std::string everything_in(const Path& directory) {
     std::error_code error;
     for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
          entry.increment(error)) {
-        files.insert(entry->path());
+        if (entry->is_regular_file(error)) {
+            files.insert(entry->path());
+        }
     }
     std::string text;
     for (const auto& path : files) {

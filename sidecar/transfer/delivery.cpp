@@ -36,7 +36,7 @@ Delivery::Delivery(Broker& target, std::string transfer, QueueName queue, std::u
     auto asked = arguments();
     asked.emplace_back("position", erlang::integer(position));
     const auto result = target_.call("deliver_begin", make_map(std::move(asked)), answer_time);
-    const Fields fields("answer to deliver_begin", result);
+    const MapFields fields("answer to deliver_begin", result);
     type_ = fields.text("type");
     identity_ = fields.text("identity");
     deleted_ = fields.atom("deleted") == "true";
@@ -106,7 +106,7 @@ Delivery::Progress Delivery::deliver(const Term& messages) {
     asked.emplace_back("position", erlang::integer(next_));
     asked.emplace_back("messages", messages);
     const auto result = target_.call("deliver", make_map(std::move(asked)), answer_time);
-    const Fields fields("answer to deliver", result);
+    const MapFields fields("answer to deliver", result);
     Progress progress;
     progress.taken = fields.count("taken") > 0;
     for (const auto& alarm : fields.list("alarms")) {

@@ -14,7 +14,7 @@ TEST_CASE("each kind of file has the rule of who writes it") {
              {vhost + "msg_store_transient/12.rdq", CopyRule::message_store},
              {vhost + "msg_store_persistent/12.rdt", CopyRule::combine_in_flight},
              {vhost + "queues/1A2B/0.idx", CopyRule::append_only},
-             {vhost + "queues/1A2B/journal.jif", CopyRule::in_place},
+             {vhost + "queues/1A2B/journal.jif", CopyRule::journal},
              {vhost + "queues/1A2B/0.qi", CopyRule::in_place},
              {vhost + "queues/1A2B/0.qs", CopyRule::append_only},
              {vhost + "queues/1A2B/.queue_name", CopyRule::in_place},

@@ -1,6 +1,7 @@
 // One kind of file at a time: what of it is read again, what within the cut, and what the image
 // then is.
 #include "tests/capture/live_copy_fixture.hpp"
+#include "tests/capture/raft_entries.hpp"
 
 #include "erlang_port/error.hpp"
 #include "sidecar/capture/watched_tree.hpp"
@@ -159,7 +160,54 @@ TEST_CASE("another file of the same name is not taken for the one before") {
     CHECK(difference(node.image(), copy.finish()) == "");
 }
 
-TEST_CASE("a write-ahead log that was allocated ahead is read whole") {
+TEST_CASE("a write-ahead log that was allocated ahead ends behind its last entry") {
+    const Node node;
+    const std::string name = raft + "1.wal";
+    const std::string begin = raft_log(raft_entry(bytes_of(block)));
+    const std::string first = raft_entry(bytes_of(200, 2));
+    const std::string second = raft_entry(bytes_of(300, 3));
+    node.write(name, begin + std::string(3 * block, '\0'));
+    Copy copy(node);
+    CHECK(copy.pass().bytes == begin.size());
+
+    // What comes later is a tail, which is read after the cut.
+    node.overwrite(name, begin.size(), first);
+    SECTION("so is the next one") {
+        CHECK(copy.pass().bytes == first.size());
+        CHECK(copy->remainder().tail_bytes == 0);
+        node.overwrite(name, begin.size() + first.size(), second);
+        CHECK(copy->remainder().tail_bytes == second.size());
+        check_cut(copy, 1, 0, second.size());
+        Image expected = node.image();
+        expected["data/" + name].content = begin + first + second;
+        node.overwrite(name, begin.size() + first.size() + second.size(), first);
+        CHECK(difference(expected, copy.finish()) == "");
+    }
+    SECTION("one that is being written is left out") {
+        node.overwrite(name, begin.size() + first.size(), second.substr(0, second.size() - 1));
+        check_cut(copy, 1, 0, first.size());
+        Image expected = node.image();
+        expected["data/" + name].content = begin + first;
+        node.overwrite(name, begin.size() + first.size(), second);
+        CHECK(difference(expected, copy.finish()) == "");
+    }
+    SECTION("until it is full") {
+        const std::string last = raft_entry(bytes_of(3 * block - first.size() - 44, 4));
+        node.overwrite(name, begin.size() + first.size(), last);
+        check_cut(copy, 1, 0, 3 * block);
+        CHECK(difference(node.image(), copy.finish()) == "");
+    }
+    SECTION("and one of the same name is another one") {
+        const std::string other = raft_log(raft_entry(bytes_of(3 * block, 5)));
+        node.replace(name, other + std::string(block, '\0'));
+        check_cut(copy, 1, 0, other.size());
+        Image expected = node.image();
+        expected["data/" + name].content = other;
+        CHECK(difference(expected, copy.finish()) == "");
+    }
+}
+
+TEST_CASE("a file with the ending of a write-ahead log that is none is read whole") {
     const Node node;
     const std::string name = raft + "1.wal";
     node.write(name, bytes_of(100) + std::string(3 * block, '\0'));
@@ -170,6 +218,49 @@ TEST_CASE("a write-ahead log that was allocated ahead is read whole") {
     const Image expected = node.image();
     node.overwrite(name, 300, "after the cut");
     CHECK(difference(expected, copy.finish()) == "");
+}
+
+TEST_CASE("a journal grows, and begins anew when it was truncated") {
+    const Node node;
+    const std::string name = queue + "journal.jif";
+    node.write(name, bytes_of(3 * block));
+    Copy copy(node);
+    CHECK(copy.pass().bytes == 3 * block);
+    node.append(name, bytes_of(100, 2));
+    CHECK(copy.pass().bytes == 100);
+
+    SECTION("its tail is read within the cut, for it may be gone after it") {
+        node.append(name, bytes_of(50, 3));
+        check_cut(copy, 1, 50, 0);
+        const Image expected = node.image();
+        node.write(name, "");
+        CHECK(difference(expected, copy.finish()) == "");
+    }
+    SECTION("a shorter one is read whole") {
+        node.write(name, bytes_of(block, 4));
+        check_cut(copy, 1, block, 0);
+        CHECK(difference(node.image(), copy.finish()) == "");
+    }
+    SECTION("and one that has grown meanwhile") {
+        node.write(name, bytes_of(4 * block, 4));
+        check_cut(copy, 1, 4 * block, 0);
+        CHECK(difference(node.image(), copy.finish()) == "");
+    }
+    SECTION("even if it ends in the same bytes: the copy may be of both") {
+        node.write(name, bytes_of(2 * block, 4) + bytes_of(3 * block).substr(2 * block) +
+                             bytes_of(100, 2) + "more");
+        check_cut(copy, 1, 3 * block + 104, 0);
+        CHECK(difference(node.image(), copy.finish()) == "");
+    }
+    SECTION("an empty one has no beginning") {
+        node.write(name, "");
+        CHECK(copy.pass().bytes == 0);
+        node.write(name, "begins");
+        CHECK(copy.pass().bytes == 6);
+        node.append(name, "and goes on");
+        check_cut(copy, 1, 11, 0);
+        CHECK(difference(node.image(), copy.finish()) == "");
+    }
 }
 
 TEST_CASE("of a Raft segment, the index is read again, and the tail") {

@@ -58,7 +58,7 @@ TEST_CASE("a protected backup is refused by delete, and told by list and show") 
                    Contains("verified    never"));
 
     const auto refused = run_cli({"delete", first, "-r", repository, "--json"});
-    CHECK(refused.exit_code == 1);
+    CHECK(refused.exit_code == 13);
     CHECK(refused.line("error")["message"] ==
           "backup " + first + " is protected: before the audit");
     CHECK_THAT(refused.line("error")["hint"].get<std::string>(), Contains("unprotect " + first));
@@ -68,7 +68,7 @@ TEST_CASE("a protected backup is refused by delete, and told by list and show") 
     CHECK(run_cli({"unprotect", first, "-r", repository, "--json"})
               .line("summary")["was_protected"] == false);
     // One of two is protected: neither goes.
-    CHECK(run_cli({"delete", first, second, "-r", repository}).exit_code == 1);
+    CHECK(run_cli({"delete", first, second, "-r", repository}).exit_code == 13);
     CHECK_FALSE(listed(repository, first).is_null());
     CHECK_FALSE(listed(repository, second).is_null());
     CHECK(run_cli({"delete", first, "-r", repository}).exit_code == 0);

@@ -22,24 +22,37 @@ declare() ->
     ok.
 
 users_and_vhosts() ->
-    Metadata = #{description => <<"Beschreibung \"größer\""/utf8>>,
-                 tags => [production, eu],
-                 default_queue_type => <<"quorum">>},
-    ok = rabbit_vhost:add(?VHOST, Metadata, ?ACTOR),
+    ok = add_vhost(<<"Beschreibung \"größer\""/utf8>>, [production, eu]),
     ok = rabbit_vhost:add(<<"plain">>, <<"">>, [], ?ACTOR),
     ok = rabbit_vhost_limit:set(?VHOST, [{<<"max-connections">>, 100},
                                          {<<"max-queues">>, 100000}], ?ACTOR),
     ok = rabbit_auth_backend_internal:add_user(<<"jürgen"/utf8>>, <<"pässword"/utf8>>, ?ACTOR),
     ok = rabbit_auth_backend_internal:set_tags(<<"jürgen"/utf8>>,
                                                [management, own_tag, monitoring], ?ACTOR),
-    ok = rabbit_auth_backend_internal:set_user_limits(
-           <<"jürgen"/utf8>>, <<"{\"max-connections\": 7, \"max-channels\": -1}">>, ?ACTOR),
+    ok = set_user_limits(<<"jürgen"/utf8>>, <<"{\"max-connections\": 7, \"max-channels\": -1}">>),
     ok = rabbit_auth_backend_internal:add_user(<<"no password">>, <<"x">>, ?ACTOR),
     ok = rabbit_auth_backend_internal:clear_password(<<"no password">>, ?ACTOR),
     ok = rabbit_auth_backend_internal:set_permissions(
            <<"jürgen"/utf8>>, ?VHOST, <<"^größe\\."/utf8>>, <<".*">>, <<"">>, ?ACTOR),
     ok = rabbit_auth_backend_internal:set_topic_permissions(
            <<"jürgen"/utf8>>, ?VHOST, <<"amq.topic">>, <<"^{username}.*">>, <<"">>, ?ACTOR).
+
+%% A vhost has no default type of queue in RabbitMQ 3.8, and a user no limits before 3.8.10.
+add_vhost(Description, Tags) ->
+    case erlang:function_exported(rabbit_vhost, add, 3) of
+        true ->
+            Metadata = #{description => Description, tags => Tags,
+                         default_queue_type => <<"quorum">>},
+            rabbit_vhost:add(?VHOST, Metadata, ?ACTOR);
+        false ->
+            rabbit_vhost:add(?VHOST, Description, Tags, ?ACTOR)
+    end.
+
+set_user_limits(User, Limits) ->
+    case erlang:function_exported(rabbit_auth_backend_internal, set_user_limits, 3) of
+        true -> rabbit_auth_backend_internal:set_user_limits(User, Limits, ?ACTOR);
+        false -> ok
+    end.
 
 parameters() ->
     ok = rabbit_policy:set(?VHOST, <<"pölicy"/utf8>>, <<"^a\\.">>,
@@ -75,13 +88,30 @@ queues() ->
     Owner = spawn(fun() -> receive stop -> ok end end),
     [declare_queue(Name, Durable, AutoDelete, Arguments, Exclusive) ||
         {Name, Durable, AutoDelete, Arguments, Exclusive} <-
-            [{<<"warteschlange größe"/utf8>>, true, false, every_type(), none},
+            [{<<"warteschlange größe"/utf8>>, true, false, [classic() | every_type()], none},
              {<<"quorum">>, true, false, [{<<"x-queue-type">>, longstr, <<"quorum">>}], none},
-             {<<"stream">>, true, false, [{<<"x-queue-type">>, longstr, <<"stream">>}], none},
-             {<<"auto">>, true, true, [], none},
-             {<<"brief">>, false, false, [], none},
-             {<<"exclusive">>, true, false, [], Owner}]],
+             {<<"stream">>, true, false, [stream()], none},
+             {<<"auto">>, true, true, [classic()], none},
+             {<<"brief">>, false, false, [classic()], none},
+             {<<"exclusive">>, true, false, [classic()], Owner}],
+        Name =/= <<"brief">> orelse may_be_transient()],
     ok.
+
+%% Another one takes its place where there are no streams.
+stream() ->
+    case code:which(rabbit_stream_queue) of
+        non_existing -> classic();
+        _ -> {<<"x-queue-type">>, longstr, <<"stream">>}
+    end.
+
+%% The vhost's default is another type, and from 4.0 on that counts for every declaration.
+classic() ->
+    {<<"x-queue-type">>, longstr, <<"classic">>}.
+
+%% RabbitMQ 4.3 has no transient queues that are not exclusive, unless it is told to.
+may_be_transient() ->
+    not erlang:function_exported(rabbit_deprecated_features, is_permitted, 1)
+        orelse rabbit_deprecated_features:is_permitted(transient_nonexcl_queues).
 
 declare_queue(Name, Durable, AutoDelete, Arguments, Owner) ->
     {new, _} = rabbit_amqqueue:declare(queue(Name), Durable, AutoDelete, Arguments, Owner, ?ACTOR).
@@ -100,7 +130,9 @@ bindings() ->
              {<<"brief">>, <<"">>, queue(<<"quorum">>), []},
              {<<"tøpic"/utf8>>, <<"b">>, queue(<<"brief">>), []},
              {<<"tøpic"/utf8>>, <<"c">>, exchange(<<"brief">>), []},
-             {<<"tøpic"/utf8>>, <<"x">>, queue(<<"exclusive">>), []}]],
+             {<<"tøpic"/utf8>>, <<"x">>, queue(<<"exclusive">>), []}],
+        element(4, Destination) =/= <<"brief">> orelse element(3, Destination) =:= exchange
+            orelse may_be_transient()],
     ok.
 
 bind(Source, Key, Destination, Arguments) ->
@@ -124,18 +156,39 @@ every_type() ->
                {<<"empty table">>, table, []}, {<<"empty array">>, array, []},
                {<<"array">>, array, [{table, Simple}, {array, Values} | Values]}].
 
-%% Queues without a process behind them, and bindings: many in little time.
+%% Queues and bindings: many in little time, in Mnesia without a process behind them.
 -spec declare_many(pos_integer(), pos_integer()) -> ok.
 declare_many(Queues, Bindings) ->
+    declare_many(store(), Queues, Bindings).
+
+declare_many(mnesia, Queues, Bindings) ->
     [Template] = mnesia:dirty_read(rabbit_durable_queue, queue(<<"auto">>)),
-    Name = fun(N) -> <<"queue number ", (integer_to_binary(N rem Queues))/binary>> end,
-    [ok = mnesia:dirty_write(Table, setelement(2, Template, queue(Name(N)))) ||
+    [ok = mnesia:dirty_write(Table, setelement(2, Template, queue(nth_name(N, Queues)))) ||
         Table <- [rabbit_durable_queue, rabbit_queue], N <- lists:seq(1, Queues)],
-    [ok = mnesia:dirty_write(Table, {route, {binding, exchange(<<"tøpic"/utf8>>),
-                                             <<"routing.key.", (integer_to_binary(N))/binary>>,
-                                             queue(Name(N)), []}, const}) ||
+    [ok = mnesia:dirty_write(Table, {route, nth_binding(N, Queues), const}) ||
         Table <- [rabbit_durable_route, rabbit_route], N <- lists:seq(1, Bindings)],
+    ok;
+declare_many(khepri, Queues, Bindings) ->
+    [declare_queue(nth_name(N, Queues), true, false, [classic()], none) ||
+        N <- lists:seq(1, Queues)],
+    [ok = rabbit_binding:add(nth_binding(N, Queues), ?ACTOR) || N <- lists:seq(1, Bindings)],
     ok.
+
+nth_name(N, Queues) ->
+    <<"queue number ", (integer_to_binary(N rem Queues))/binary>>.
+
+nth_binding(N, Queues) ->
+    {binding, exchange(<<"tøpic"/utf8>>), <<"routing.key.", (integer_to_binary(N))/binary>>,
+     queue(nth_name(N, Queues)), []}.
+
+%% The plugin is not in this node. rabbit_khepri is there from 3.13.
+store() ->
+    try rabbit_khepri:is_enabled() of
+        true -> khepri;
+        false -> mnesia
+    catch
+        error:undef -> mnesia
+    end.
 
 queue(Name) -> rabbit_misc:r(?VHOST, queue, Name).
 exchange(Name) -> rabbit_misc:r(?VHOST, exchange, Name).
@@ -157,8 +210,11 @@ export(File) ->
     Filtered = Definitions#{
         queues := lists:filter(fun(D) -> Stays(queue, <<"name">>, D) end,
                                maps:get(queues, Definitions)),
-        exchanges := lists:filter(fun(D) -> Stays(exchange, <<"name">>, D) end,
-                                  maps:get(exchanges, Definitions)),
+        vhosts := lists:map(fun without_default_of_node/1, maps:get(vhosts, Definitions)),
+        exchanges := lists:filter(fun(#{<<"name">> := Name} = D) ->
+                                          Name =/= <<"amq.rabbitmq.log">>
+                                              andalso Stays(exchange, <<"name">>, D)
+                                  end, maps:get(exchanges, Definitions)),
         bindings := lists:filter(
                       fun(#{<<"destination_type">> := Type} = D) ->
                               Stays(exchange, <<"source">>, D)
@@ -166,24 +222,42 @@ export(File) ->
                       end, maps:get(bindings, Definitions))},
     ok = file:write_file(File, rabbit_json:encode(Filtered)).
 
+%% RabbitMQ 4.0 and 4.1 say for each vhost which type a queue has there that is declared without
+%% one, though it be the node's. What is the vhost's is in its metadata, too.
+without_default_of_node(#{<<"metadata">> := _} = Vhost) ->
+    {ok, Version} = application:get_key(rabbit, vsn),
+    case lists:member(lists:sublist(Version, 4), ["4.0.", "4.1."]) of
+        true -> maps:remove(<<"default_queue_type">>, Vhost);
+        false -> Vhost
+    end;
+without_default_of_node(Vhost) ->
+    Vhost.
+
 %% ---- The snapshot ---------------------------------------------------------------------------
 
 %% Writes Directory/snapshot and Directory/export.json, both of one instant; then Change(), which
 %% runs between the instant and the reading of the tables, has changed them.
 -spec snapshot(file:filename(), none | changes) -> ok.
 snapshot(Directory, Change) ->
+    export(filename:join(Directory, "export.json")),
+    snapshot(store(), filename:join(Directory, "snapshot"), Change).
+
+snapshot(mnesia, File, Change) ->
     Tables = [rabbit_vhost, rabbit_user, rabbit_user_permission, rabbit_topic_permission,
               rabbit_runtime_parameters, rabbit_durable_exchange, rabbit_durable_queue,
               rabbit_durable_route, schema],
     {ok, Name, _} = mnesia:activate_checkpoint([{name, {?MODULE, make_ref()}}, {max, Tables}]),
     try
-        export(filename:join(Directory, "export.json")),
         change(Change),
-        ok = mnesia:backup_checkpoint(Name, filename:join(Directory, "snapshot"),
-                                      [{module, ?MODULE}])
+        ok = mnesia:backup_checkpoint(Name, File, [{module, ?MODULE}])
     after
         mnesia:deactivate_checkpoint(Name)
-    end.
+    end;
+%% Khepri's own export, which is of one instant: nothing can change meanwhile. It gives what ours
+%% has and more.
+snapshot(khepri, File, _) ->
+    {ok, _} = khepri:export(rabbit_khepri:get_store_id(), ?MODULE, File),
+    ok.
 
 change(none) ->
     ok;
@@ -193,11 +267,11 @@ change(changes) ->
     {ok, Q} = rabbit_amqqueue:lookup(queue(<<"auto">>)),
     {ok, _} = rabbit_amqqueue:delete(Q, false, false, ?ACTOR),
     {new, _} = rabbit_amqqueue:declare(queue(<<"auto">>), true, false,
-                                       [{<<"x-max-length">>, long, 1}], none, ?ACTOR),
+                                       [classic(), {<<"x-max-length">>, long, 1}], none, ?ACTOR),
     {ok, S} = rabbit_amqqueue:lookup(queue(<<"stream">>)),
     {ok, _} = rabbit_amqqueue:delete(S, false, false, ?ACTOR),
     ok = rabbit_binding:remove({binding, exchange(<<"headers">>), <<"">>, queue(<<"quorum">>),
-                                [{<<"x-match">>, longstr, <<"any">>}]}),
+                                [{<<"x-match">>, longstr, <<"any">>}]}, ?ACTOR),
     bind(<<"headers">>, <<"later">>, queue(<<"later 1">>), []),
     ok = rabbit_exchange:delete(exchange(<<"ae">>), false, ?ACTOR),
     ok = rabbit_auth_backend_internal:change_password(<<"jürgen"/utf8>>, <<"other">>, ?ACTOR),

@@ -189,10 +189,16 @@ TEST_CASE("a repository within the node's directory is refused, and not made") {
     CHECK_FALSE(std::filesystem::exists(repository));
 }
 
-TEST_CASE("a node with its metadata in Khepri is refused before anything is copied") {
+TEST_CASE("of a node with its metadata in Khepri, the store's standstill is written down") {
     auto behaviour = well_behaved();
     behaviour.metadata_store = "khepri";
-    CHECK_THAT(failure_of(behaviour).what(), Catch::Contains("Khepri", Catch::CaseSensitive::No));
+    behaviour.stops = {"committed"};
+    MemoryFileSystem files;
+    const auto summary = back_up_with(behaviour, files, std::make_shared<Record>()).summary;
+    CHECK(summary.metadata.store == "khepri");
+    CHECK(summary.metadata.activation_us == 12'000);
+    CHECK(summary.metadata.tables.empty());
+    CHECK(summary.cut->attempts == 2);
 }
 
 TEST_CASE("the disk that a node uses too is not filled up") {

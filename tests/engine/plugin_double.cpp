@@ -67,6 +67,14 @@ Term description(const Behaviour& behaviour) {
 }
 
 Term checkpoint(const Behaviour& behaviour) {
+    if (behaviour.metadata_store == "khepri") {
+        return map({{"checkpoint", binary("export 1")},
+                    {"store", atom("khepri")},
+                    {"tables", list({})},
+                    {"skipped", list({})},
+                    {"instant", behaviour.instant},
+                    {"activation_us", integer(0)}});
+    }
     const auto log = sample_directory() / "LATEST.LOG";
     const auto size = std::filesystem::file_size(log) - (behaviour.committed_unseen ? 1 : 0);
     return map({{"log", map({{"path", binary(log.string())},
@@ -86,7 +94,7 @@ Term hello(const Behaviour& behaviour) {
                   map({{"plugin_version", binary("0.1.0")},
                        {"node", binary("rabbit@double")},
                        {"cluster", binary("rabbit@double")},
-                       {"rabbitmq_version", binary("3.10.8")},
+                       {"rabbitmq_version", binary(behaviour.rabbitmq_version)},
                        {"erlang_version", binary("25")},
                        {"metadata_store", atom(behaviour.metadata_store)}})});
 }
@@ -248,12 +256,16 @@ void PluginDouble::captured(const erlang::Map& details) {
     if (stops_ <= behaviour_.stops.size()) {
         outcome = said ? behaviour_.stops[stops_ - 1] : "late";
     }
+    std::vector<std::pair<std::string_view, Term>> result{{"outcome", atom(outcome)},
+                                                          {"instant", behaviour_.instant},
+                                                          {"acquisition_us", integer(900)},
+                                                          {"hold_us", integer(2100)},
+                                                          {"pause_us", integer(3000)}};
+    if (behaviour_.metadata_store == "khepri" && outcome == "held") {
+        result.emplace_back("store_us", integer(12'000));
+    }
     to_engine_.push_back(tuple({atom("reply"), *std::exchange(stop_id_, std::nullopt), atom("ok"),
-                                map({{"outcome", atom(outcome)},
-                                     {"instant", behaviour_.instant},
-                                     {"acquisition_us", integer(900)},
-                                     {"hold_us", integer(2100)},
-                                     {"pause_us", integer(3000)}})}));
+                                map(std::move(result))}));
 }
 
 void PluginDouble::queue_stream(const Term& stream, const std::vector<std::string>& payloads) {

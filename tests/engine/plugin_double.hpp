@@ -40,6 +40,7 @@ struct Behaviour {
     std::string data_dir;  // the node's; empty: a directory of this test program with a few files
     std::vector<NodePath> directories;
     std::string metadata_store = "mnesia";
+    std::string rabbitmq_version = "3.10.8";
     std::string boot_id;                // empty: the true one
     std::vector<std::string> stops;     // outcomes of the first stops in the place of the true ones
     bool committed_unseen = false;      // Mnesia's log has grown since the checkpoint

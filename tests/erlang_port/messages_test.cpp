@@ -100,6 +100,7 @@ TEST_CASE("recorded requests and their replies") {
         {"checkpoint_begin", "checkpoint_begin_reply"},
         {"checkpoint_begin", "checkpoint_begin_khepri_reply"},
         {"stop", "stop_reply"},
+        {"stop", "stop_khepri_reply"},
         {"checkpoint_stream", "checkpoint_stream_reply"},
         {"statistics_stream", "statistics_stream_reply"},
         {"inventory_stream", "inventory_stream_reply"},

@@ -23,7 +23,7 @@ void wait_for_returns(const harness::Broker& broker, const QueueName& queue) {
     const std::string none_is_out = "{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(" +
                                     quoted(queue.vhost) + ", queue, " + quoted(queue.name) +
                                     ")), {ok, N, _} = ra:consistent_query(amqqueue:get_pid(Q),"
-                                    " fun rabbit_fifo:query_messages_checked_out/1), N =:= 0.";
+                                    " {rabbit_fifo, query_messages_checked_out, []}), N =:= 0.";
     harness::wait_for("the return of unacknowledged messages", 30s,
                       [&] { return broker.eval(none_is_out).is_atom("true"); });
 }

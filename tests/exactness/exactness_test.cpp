@@ -118,8 +118,10 @@ TEST_CASE("backups under load hold what was confirmed, and nothing else") {
         CHECK(examination.verdict.checks > 2000);
         CHECK(examination.raft.entries_in_wal > 0);
         CHECK(examination.raft.entries_in_segments > 100);
-        CHECK(examination.streams.segments > 1);
-        CHECK(examination.streams.records > 100);
+        if (harness::has_streams()) {
+            CHECK(examination.streams.segments > 1);
+            CHECK(examination.streams.records > 100);
+        }
         CHECK(wals > 3U * static_cast<unsigned>(cut));
         CHECK(rdqs > 20U * static_cast<unsigned>(cut));
         CHECK(harness::run_cli({"delete", backup, "--repository", directory}).exit_code == 0);

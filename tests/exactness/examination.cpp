@@ -37,7 +37,7 @@ void wait_for_streams(const harness::Broker& booted) {
         "lists:all(fun(Q) -> amqqueue:get_type(Q) =/= rabbit_stream_queue orelse"
         " case rabbit_amqqueue:lookup(amqqueue:get_name(Q)) of"
         " {ok, Up} -> is_process_alive(amqqueue:get_pid(Up)); _ -> false end end,"
-        " ets:tab2list(rabbit_durable_queue)).";
+        " rabbit_amqqueue:list()).";
     harness::wait_for("the streams", std::chrono::seconds(60),
                       [&] { return booted.eval(all_are_up).is_atom("true"); });
 }

@@ -7,6 +7,7 @@
 namespace exactness {
 
 using harness::AmqpClient;
+using harness::has_streams;
 using harness::QueueOptions;
 using hot_backup::Error;
 using hot_backup::ErrorCode;
@@ -20,6 +21,11 @@ const QueueName lazy_queue{vhost, "lazy"};
 const QueueName slow_queue{vhost, "slow"};
 const QueueName passing_queue{vhost, "not durable"};
 
+// Nobody takes from it. Without streams a lazy queue takes their place.
+QueueName kept_queue() {
+    return {vhost, has_streams() ? "3 stream" : "3 kept"};
+}
+
 QueueOptions of_type(const std::string& type) {
     return {.arguments = {{"x-queue-type", {type}}}};
 }
@@ -27,15 +33,16 @@ QueueOptions of_type(const std::string& type) {
 void declare_queues(AmqpClient& client) {
     QueueOptions stream = of_type("stream");
     stream.arguments.push_back({"x-stream-max-segment-size-bytes", {std::int32_t{500'000}}});
+    const QueueOptions lazy{.arguments = {{"x-queue-mode", {std::string("lazy")}}}};
     client.declare_queue("1 classic");
     client.declare_queue("1 quorum", of_type("quorum"));
     client.declare_queue("2 quorum", of_type("quorum"));
     client.declare_queue("2 classic v2", {.arguments = {{"x-queue-version", {std::int32_t{2}}}}});
     client.declare_queue("3 classic");
-    client.declare_queue("3 stream", stream);
+    client.declare_queue(kept_queue().name, has_streams() ? stream : lazy);
     client.declare_queue(priority_queue.name,
                          {.arguments = {{"x-max-priority", {std::int32_t{5}}}}});
-    client.declare_queue(lazy_queue.name, {.arguments = {{"x-queue-mode", {std::string("lazy")}}}});
+    client.declare_queue(lazy_queue.name, lazy);
     client.declare_queue(slow_queue.name);
     client.declare_queue(passing_queue.name, {.durable = false});
     client.bind_queue(slow_queue.name, "amq.topic", "slow.#");
@@ -49,15 +56,23 @@ harness::BrokerOptions small_files() {
     options.configuration =
         "raft.wal_max_size_bytes = 2000000\n"
         "raft.segment_max_entries = 256\n";
-    options.application_settings = {{"rabbit", {"{msg_store_file_size_limit,400000}"}}};
+    // From 4.3 on quorum queues have limits of their own for their files.
+    options.application_settings = {
+        {"rabbit",
+         {"{msg_store_file_size_limit,400000}", "{quorum_wal_max_size_bytes,2000000}",
+          "{quorum_segment_max_entries,256}"}}};
     return options;
 }
 
 Load::Load(const harness::Broker& broker, const LoadOptions& options)
     : pipelines_{{{vhost, "1 classic"}, {vhost, "1 quorum"}},
                  {{vhost, "2 quorum"}, {vhost, "2 classic v2"}},
-                 {{vhost, "3 classic"}, {vhost, "3 stream"}}},
+                 {{vhost, "3 classic"}, kept_queue()}},
       surroundings_{broker, ledger_, gate_, last_id_} {
+    if (harness::tested_version() < hot_backup::RabbitmqVersion{4, 0, 0}) {
+        broker.rabbitmqctl(
+            {"set_policy", "mirrored", "^" + slow_queue.name + "$", R"({"ha-mode":"all"})"});
+    }
     AmqpClient client(broker.amqp_port());
     declare_queues(client);
     start_pipelines(options);

@@ -1,8 +1,10 @@
 // The load under which an image has to be exact: clients that keep book of what they do, and that
 // make the broker move its files about.
 //
-//     classic -> quorum,  quorum -> classic v2,  classic -> stream      pipelines
-//     priority, lazy, classic with slow acknowledgements                queues
+//     classic -> quorum,  quorum -> classic v2,  classic -> stream      pipelines; where RabbitMQ
+//                                                                       has no streams, classic
+//     priority, lazy, classic with slow acknowledgements                queues; the last one mirrored
+//                                                                       where there are mirrors
 //     transient messages; a queue that is not durable                   not in any image
 //     queues declared, filled and deleted; vhosts made and deleted      metadata
 //

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <mutex>
 #include <random>
@@ -222,7 +223,8 @@ pid_t Broker::pid() const {
 }
 
 std::vector<pid_t> Broker::port_programs() const {
-    // The plugin runs the same executable for other things, too: it lists what is in the repository.
+    // The plugin runs the same executable for other things, too: it lists what is in the
+    // repository.
     const std::string command = cli_path().string() + '\0' + "port" + '\0';
     std::vector<pid_t> programs = descendants(pid());
     std::erase_if(programs, [&](pid_t program) {
@@ -300,6 +302,30 @@ std::string Broker::log() const {
         text += process_->output() + process_->error_output();
     }
     return text;
+}
+
+hot_backup::RabbitmqVersion tested_version() {
+    const std::string name = rabbitmq_home().filename();
+    const auto version = hot_backup::RabbitmqVersion::of(name.substr(name.rfind('-') + 1));
+    if (!version) {
+        throw Error(ErrorCode::failed, name + " does not name a version");
+    }
+    return *version;
+}
+
+bool has_streams() {
+    return tested_version() >= hot_backup::RabbitmqVersion{3, 9, 0};
+}
+
+std::vector<std::string> queue_types() {
+    std::vector<std::string> types{"classic", "quorum"};
+    if (has_streams()) {
+        types.emplace_back("stream");
+    } else {
+        // Not by std::cout: tests ask before anything of this file is initialized.
+        std::puts("this RabbitMQ has no streams: nothing is tested of them");
+    }
+    return types;
 }
 
 Broker& shared_broker() {

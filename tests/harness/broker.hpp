@@ -8,6 +8,7 @@
 
 #include "erlang_port/node_connection.hpp"
 #include "erlang_port/term.hpp"
+#include "sidecar/rabbitmq_version.hpp"
 #include "tests/harness/port.hpp"
 #include "tests/harness/process.hpp"
 #include "tests/harness/temp_dir.hpp"
@@ -116,6 +117,13 @@ private:
     std::string cookie_;
     std::optional<Process> process_;
 };
+
+// Of the server that the tests run.
+hot_backup::RabbitmqVersion tested_version();
+// The types of queues that it has: before RabbitMQ 3.9 there are no streams, and what a test does
+// with them it does not do then.
+bool has_streams();
+std::vector<std::string> queue_types();
 
 // The broker that the tests of one executable share; started at the first use, ended with the
 // executable.

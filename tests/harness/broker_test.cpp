@@ -12,8 +12,9 @@ using namespace harness;
 TEST_CASE("a broker keeps its data over a crash and an orderly stop") {
     Broker broker({.hot_backup = false});
     AmqpClient(broker.amqp_port()).declare_queue("kept");
-    // Mnesia's log is written with a delay: without this a crash may take the queue with it.
-    REQUIRE(broker.call("mnesia", "sync_log", {}).is_atom("ok"));
+    // Mnesia's log, where there is one, is written with a delay: without this a crash may take the
+    // queue with it.
+    broker.eval("mnesia:system_info(is_running) =:= no orelse (ok = mnesia:sync_log()).");
     broker.kill9();
     CHECK_FALSE(broker.running());
     CHECK_FALSE(accepts_connections(broker.amqp_port()));

@@ -76,7 +76,7 @@ TEST_CASE("a broker with a realistic topology is backed up, and its definitions 
     const json shown = summary_of({"show", "latest", "--repository", repository, "--json"});
     CHECK(shown.at("backup") == id);
     CHECK(shown.at("counts") == counts);
-    CHECK(shown.at("metadata").at("store") == "mnesia");
+    CHECK(shown.at("metadata").at("store") == metadata_store(broker));
     const json verified = summary_of({"verify", id, "--repository", repository, "--json"});
     CHECK(verified.at("whole") == true);
     CHECK(verified.at("bytes") == summary.at("bytes"));
@@ -85,10 +85,12 @@ TEST_CASE("a broker with a realistic topology is backed up, and its definitions 
     check_same_definitions(ours, exported);
     CHECK(ours.at("vhosts").size() == topology.vhosts.size());
 
+    // RabbitMQ 4 refuses the whole document when it names an exchange that is not there.
     const Broker fresh({.hot_backup = false});
-    write_file(files / "definitions.json", ours.dump());
+    write_file(files / "definitions.json", without_bindings_of(ours, "inner").dump());
     fresh.rabbitmqctl({"import_definitions", files / "definitions.json"});
-    check_same_definitions(exported_definitions(fresh), without_bindings_of(exported, "inner"));
+    check_same_definitions(as_imported(exported_definitions(fresh)),
+                           as_imported(without_bindings_of(exported, "inner")));
 }
 
 TEST_CASE("backups under traffic and declarations verify, and the traffic goes on") {

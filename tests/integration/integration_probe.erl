@@ -7,7 +7,7 @@
 -export([watch_memory/0, peak_growth/0]).
 -export([watch_pauses/0, longest_pause/0]).
 -export([kill_holder_when_held/0, holder_was_killed/0]).
--export([leftovers/0]).
+-export([held/0, leftovers/0]).
 
 %% Read by consistency_test.cpp too.
 -define(ROWS, 10).
@@ -15,12 +15,22 @@
 
 %% ---- A node with much to back up -------------------------------------------------------------
 
-%% A durable table as a plugin would have it, of as many records of so many bytes.
+%% As many records of so many bytes, as a plugin would have them: in a durable table or a branch of
+%% Khepri's store.
 -spec ballast(pos_integer(), pos_integer()) -> ok.
 ballast(Records, Bytes) ->
-    ok = table(integration_ballast),
     Value = binary:copy(<<"ballast ">>, Bytes div 8),
-    fill(integration_ballast, [{N, Value} || N <- lists:seq(1, Records)]).
+    case rabbit_hot_backup_compat:metadata_store() of
+        mnesia ->
+            ok = table(integration_ballast),
+            fill(integration_ballast, [{N, Value} || N <- lists:seq(1, Records)]);
+        khepri ->
+            %% Each change of the store waits for the disk.
+            Many = lists:duplicate(100, Value),
+            [ok = rabbit_khepri:put([integration_ballast, integer_to_binary(N)], {ballast, Many})
+             || N <- lists:seq(1, Records div 100)],
+            ok
+    end.
 
 table(Name) ->
     {atomic, ok} = mnesia:create_table(Name, [{disc_copies, [node()]}, {attributes, [key, value]}]),
@@ -165,6 +175,23 @@ holder_was_killed() ->
 
 %% ---- Leftovers -------------------------------------------------------------------------------
 
+%% What a backup holds of the node's metadata: Mnesia's checkpoints, and the processes that lock it
+%% or have an export of Khepri's store.
+-spec held() -> [term()].
+held() ->
+    Checkpoints = case mnesia:system_info(is_running) of
+                      yes -> mnesia:system_info(checkpoints);
+                      _ -> []
+                  end,
+    Checkpoints ++ [Pid || Pid <- processes(),
+                           {current_stacktrace, Stack}
+                               <- [process_info(Pid, current_stacktrace)],
+                           lists:any(fun({Module, _, _, _}) -> holds_metadata(Module) end, Stack)].
+
+holds_metadata(Module) ->
+    lists:member(Module, [rabbit_hot_backup_export, rabbit_hot_backup_store_lock,
+                          rabbit_hot_backup_table_locks]).
+
 %% Whatever is in the node that belongs to the plugin.
 -spec leftovers() -> [term()].
 leftovers() ->
@@ -176,7 +203,7 @@ leftovers() ->
                                    Name =:= rabbitmq_hot_backup]
         ++ [{port, Name} || Port <- erlang:ports(), {name, Name} <- [erlang:port_info(Port, name)],
                             string:find(Name, "rabbitmq-hot-backup") =/= nomatch]
-        ++ [{checkpoint, Name} || Name <- mnesia:system_info(checkpoints)].
+        ++ [{held, Held} || Held <- held()].
 
 is_ours(Name) when is_atom(Name) -> lists:prefix("rabbit_hot_backup", atom_to_list(Name));
 is_ours(_) -> false.

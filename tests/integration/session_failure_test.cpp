@@ -10,6 +10,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <csignal>
 #include <functional>
 #include <optional>
 #include <string>
@@ -20,6 +21,9 @@ using namespace integration;
 using namespace std::chrono_literals;
 
 namespace {
+
+// As the program does: the node may have closed the connection that is written to.
+const auto sigpipe_ignored = std::signal(SIGPIPE, SIG_IGN);
 
 enum class Step {
     hello,
@@ -113,7 +117,8 @@ TEST_CASE("an engine that goes silent with a checkpoint loses its session") {
         std::optional<StallTimeout> soon(std::in_place, broker);
         bool was_released = false;
         const auto stay_silent = [&] {
-            REQUIRE(has_checkpoint(broker));
+            // Of Khepri nothing is held before the stop.
+            REQUIRE((has_checkpoint(broker) || metadata_store(broker) == "khepri"));
             wait_until_idle(broker);
             was_released = true;
             soon.reset();

@@ -66,6 +66,10 @@ Term probe(const Broker& broker, const std::string& function, std::vector<Term> 
     return broker.call("integration_probe", function, std::move(arguments), 2min);
 }
 
+std::string metadata_store(const Broker& broker) {
+    return erlang::to_string(broker.call("rabbit_hot_backup_compat", "metadata_store", {}));
+}
+
 void add_ballast(const Broker& broker) {
     constexpr std::uint64_t record = 4000;
     probe(broker, "ballast", {erlang::integer(ballast_bytes / record), erlang::integer(record)});
@@ -153,7 +157,7 @@ StoppedBackup start_and_stop_in_stream(const Broker& broker,
 }
 
 bool has_checkpoint(const Broker& broker) {
-    return broker.call("mnesia", "system_info", {erlang::atom("checkpoints")}) != erlang::list({});
+    return probe(broker, "held") != erlang::list({});
 }
 
 void wait_until_idle(const Broker& broker) {
@@ -265,7 +269,7 @@ void wait_for_streams(const Broker& broker) {
         "lists:all(fun(Q) -> amqqueue:get_type(Q) =/= rabbit_stream_queue orelse"
         " case rabbit_amqqueue:lookup(amqqueue:get_name(Q)) of"
         " {ok, Up} -> is_process_alive(amqqueue:get_pid(Up)); _ -> false end end,"
-        " ets:tab2list(rabbit_durable_queue)).";
+        " rabbit_amqqueue:list()).";
     wait_for("the streams", 60s, [&] { return broker.eval(all_are_up).is_atom("true"); });
 }
 

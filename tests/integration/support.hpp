@@ -26,7 +26,10 @@ void load_module(const harness::Broker& broker, const std::filesystem::path& sou
 erlang::Term probe(const harness::Broker& broker, const std::string& function,
                    std::vector<erlang::Term> arguments = {});
 
-// A durable table so large that a backup is caught in its middle.
+// "mnesia" or "khepri".
+std::string metadata_store(const harness::Broker& broker);
+
+// Metadata so large that a backup is caught in its middle.
 inline constexpr std::uint64_t ballast_bytes = 48UL * 1000 * 1000;
 void add_ballast(const harness::Broker& broker);
 // shared_broker() with ballast.
@@ -76,6 +79,7 @@ StoppedBackup start_and_stop_in_stream(const harness::Broker& broker,
 
 // Waits, briefly, until no job runs and no checkpoint is active.
 void wait_until_idle(const harness::Broker& broker);
+// Whether a backup holds the node's metadata, or a copy of it.
 bool has_checkpoint(const harness::Broker& broker);
 
 // ---- Repositories ------------------------------------------------------------------------------

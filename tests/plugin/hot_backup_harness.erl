@@ -5,7 +5,7 @@
 -export([main/1]).
 -export([start_plugin/1, stop_plugin/1, set/1]).
 -export([start_mnesia/0, stop_mnesia/1, checkpoints/0]).
--export([temp_dir/0, remove/1, program/2, hello/0]).
+-export([temp_dir/0, remove/1, program/2, ports/0, hello/0]).
 -export([eventually/1, eventually/2, drained/0]).
 -export([attach/0, session/1, expect/1, ask/2, ask/3]).
 -export([stand_in/1, unload/1]).
@@ -35,8 +35,9 @@ start_plugin(Settings) ->
     Supervisor.
 
 set(Settings) ->
-    maps:foreach(fun(Key, Value) -> application:set_env(rabbitmq_hot_backup, Key, Value) end,
-                 Settings).
+    _ = [application:set_env(rabbitmq_hot_backup, Key, Value)
+         || {Key, Value} <- maps:to_list(Settings)],
+    ok.
 
 stop_plugin(Supervisor) ->
     Monitor = monitor(process, Supervisor),
@@ -65,9 +66,16 @@ checkpoints() ->
 %% ------------------------------------------------------------------
 %% Files and programs
 
+%% Without the program that OTP asks for names and keeps, which it starts when it is first asked.
+ports() ->
+    [Port || Port <- erlang:ports(), not is_resolver(erlang:port_info(Port, name))].
+
+is_resolver({name, "inet_gethost" ++ _}) -> true;
+is_resolver(_) -> false.
+
 temp_dir() ->
     Parent = os:getenv("TMPDIR", "/tmp"),
-    Random = string:lowercase(binary_to_list(binary:encode_hex(crypto:strong_rand_bytes(8)))),
+    Random = integer_to_list(binary:decode_unsigned(crypto:strong_rand_bytes(8)), 36),
     Directory = filename:join(Parent, "hot-backup-test-" ++ Random),
     ok = file:make_dir(Directory),
     Directory.

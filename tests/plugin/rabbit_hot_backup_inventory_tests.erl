@@ -39,7 +39,8 @@ rabbitmq() ->
      {ra,
       ["consistent_query(no_leader = Server, _, _) -> {timeout, Server};"
        "consistent_query(dead, _, _) -> {error, noproc};"
-       "consistent_query(Server, Fun, _) -> {ok, Fun(Server), leader}."]},
+       "consistent_query(Server, {Module, Function, []}, _) ->"
+       "    {ok, Module:Function(Server), leader}."]},
      {rabbit_fifo,
       ["query_messages_ready({Ready, _}) -> Ready.",
        "query_messages_checked_out({_, Out}) -> Out."]},

@@ -36,7 +36,7 @@ recorded(Line) ->
     [Name, Direction, Text, Hex] = binary:split(Line, <<"|">>, [global]),
     {ok, Tokens, _} = erl_scan:string(unicode:characters_to_list(Text) ++ "."),
     {ok, Term} = erl_parse:parse_term(Tokens),
-    {Name, Direction, Term, binary:decode_hex(Hex)}.
+    {Name, Direction, Term, << <<(binary_to_integer(Digits, 16))>> || <<Digits:2/binary>> <= Hex >>}.
 
 several_messages_come_in_one_piece_test() ->
     Framed = iolist_to_binary([frame({ack, 1, N}) || N <- [0, 1, 2]]),

@@ -22,8 +22,7 @@ session_test_() ->
                   {"never too late", fun ends_are_never_too_late/0},
                   {"late ones do not count", fun late_requests_do_not_count/0},
                   {"held up", fun a_node_that_cannot_be_described_holds_nothing_up/0},
-                  {"unwanted export", fun an_export_ends_when_nobody_wants_it/0},
-                  {"our own messages", fun only_the_engine_can_flood/0},
+                  {"other messages", fun only_the_engine_can_flood/0},
                   {"no holder", fun a_session_ends_with_its_holder/0},
                   {"no session", fun a_session_that_cannot_start_is_an_error/0},
                   {"the same number", fun request_numbers_are_unique/0},
@@ -157,43 +156,15 @@ a_node_that_cannot_be_described_holds_nothing_up() ->
     eventually(fun() -> not is_process_alive(Asked) end),
     unload(Standing).
 
-%% An export of Khepri runs in a process of the store, which nobody may kill: it must end by itself
-%% when the engine does not want it any more, and when the session is gone.
-an_export_ends_when_nobody_wants_it() ->
-    Standing = stand_in([{rabbit_khepri, ["is_enabled() -> true.", "get_store_id() -> store."]},
-                         {khepri, ["export(_, Module, Sink) ->"
-                                   "    {Store, Monitor} ="
-                                   "        spawn_monitor(fun() -> go_on(Module, Sink) end),"
-                                   "    test ! {store, Store},"
-                                   "    receive {'DOWN', Monitor, _, _, _} -> {error, ended} end.",
-                                   "go_on(Module, Sink) ->"
-                                   "    receive after 1 -> ok end,"
-                                   "    case Module:write(Sink, lists:duplicate(500, item)) of"
-                                   "        {ok, Next} -> go_on(Module, Next);"
-                                   "        {error, _} -> ok"
-                                   "    end."]}]),
-    [begin
-         Session = attach(),
-         {ok, #{store := khepri}} = ask(Session, checkpoint_begin),
-         ?assertMatch({error, #{code := busy}}, ask(Session, checkpoint_begin)),
-         {ok, _} = ask(Session, checkpoint_stream, #{stream => 1}),
-         {store, Store} = expect(store),
-         {data, 1, 0, _} = expect(data),
-         End(Session),
-         eventually(fun() -> not is_process_alive(Store) end)
-     end || End <- [fun(Session) -> {ok, _} = ask(Session, checkpoint_end) end,
-                    fun(Session) -> exit(session(Session), kill) end]],
-    unload(Standing).
-
-%% What the plugin itself hands over may queue up in the session: an export of Khepri does.
+%% What comes from elsewhere may queue up in the session.
 only_the_engine_can_flood() ->
     Holder = attach(),
     Session = session(Holder),
     ok = sys:suspend(Session),
-    [gen_server:cast(Session, {hand_over, self(), complete}) || _ <- lists:seq(1, 1500)],
+    [Session ! elsewhere || _ <- lists:seq(1, 1500)],
     Holder ! {request, 1, 10000, defragment, #{}},
     eventually(fun() -> process_info(Holder, message_queue_len) =:= {message_queue_len, 0} end),
-    [gen_server:cast(Session, {hand_over, self(), complete}) || _ <- lists:seq(1, 1500)],
+    [Session ! elsewhere || _ <- lists:seq(1, 1500)],
     ok = sys:resume(Session),
     ?assertMatch({reply, 1, error, #{code := unsupported}}, expect(reply)),
     Monitor = monitor(process, Holder),

@@ -26,7 +26,8 @@ nothing_is_required() ->
     ?assertEqual({none, none, 60000}, {rabbit_hot_backup_settings:hook(before),
                                        rabbit_hot_backup_settings:hook('after'),
                                        rabbit_hot_backup_settings:hook_timeout()}),
-    ?assertEqual([], rabbit_hot_backup_settings:retention_options()).
+    ?assertEqual([], rabbit_hot_backup_settings:retention()),
+    ?assertEqual([], rabbit_hot_backup_settings:retention_options([])).
 
 what_is_set_is_taken() ->
     set([{schedule, "30 2 * * *"}, {drill_schedule, <<"@weekly">>}, {time_zone, utc},
@@ -56,7 +57,7 @@ what_makes_no_sense_is_not_taken() ->
 answers() ->
     [rabbit_hot_backup_settings:Function() || Function <- [time_zone, verify_after_backup,
                                                            min_free_space, hook_timeout,
-                                                           retention_options, max_pause,
+                                                           retention, max_pause,
                                                            rate_limit]]
         ++ [rabbit_hot_backup_settings:schedule(Job) || Job <- [backup, drill]]
         ++ [rabbit_hot_backup_settings:hook(When) || When <- [before, 'after']].
@@ -66,7 +67,8 @@ retention_becomes_options() ->
     ?assertEqual([{keep_last, 3}, {keep_daily, 7}], rabbit_hot_backup_settings:retention()),
     ?assertEqual([<<"--keep-last=3">>, <<"--keep-daily=7">>, <<"--time-zone=utc">>],
                  [iolist_to_binary(Option)
-                  || Option <- rabbit_hot_backup_settings:retention_options()]).
+                  || Option <- rabbit_hot_backup_settings:retention_options(
+                                 rabbit_hot_backup_settings:retention())]).
 
 set(Settings) ->
     [ok = application:set_env(rabbitmq_hot_backup, Name, Value) || {Name, Value} <- Settings].

@@ -33,7 +33,6 @@ stop_test_() ->
                            {"killed in the hold", fun an_engine_that_dies_leaves_nothing/1},
                            {"timed out", fun a_request_that_times_out_leaves_nothing/1},
                            {"no checkpoint", fun there_is_no_stop_without_a_checkpoint/1},
-                           {"Khepri", fun khepri_is_not_supported/1},
                            {"every commit", fun every_durable_commit_counts/1},
                            {"dumped", fun a_dump_does_not_hide_a_commit/1},
                            {"locked", fun writers_wait_for_locked_tables/1},
@@ -83,7 +82,7 @@ an_engine_that_dies_leaves_nothing(Directory) ->
     Monitor = monitor(process, Session),
     hot_backup_engine:reached(Directory, "here"),
     %% It is stopped and cannot say that it has captured; then it is killed in the hold.
-    [{Holder, Pid}] = [{Owner, Pid} || Port <- erlang:ports(),
+    [{Holder, Pid}] = [{Owner, Pid} || Port <- hot_backup_harness:ports(),
                                        {os_pid, Pid} <- [erlang:port_info(Port, os_pid)],
                                        is_integer(Pid),
                                        {connected, Owner} <- [erlang:port_info(Port, connected)]],
@@ -108,14 +107,6 @@ a_request_that_times_out_leaves_nothing(_) ->
 
 there_is_no_stop_without_a_checkpoint(_) ->
     ?assertMatch({error, #{code := failed}}, ask(attach(), stop, #{max_pause => ?PAUSE})).
-
-khepri_is_not_supported(_) ->
-    Standing = stand_in([{rabbit_khepri, ["is_enabled() -> true."]}]),
-    Holder = attach(),
-    {ok, #{store := khepri}} = ask(Holder, checkpoint_begin, #{}),
-    ?assertMatch({error, #{code := unsupported, hint := <<_, _/binary>>}},
-                 ask(Holder, stop, #{max_pause => ?PAUSE})),
-    unload(Standing).
 
 writers_wait_for_locked_tables(Directory) ->
     _ = hot_backup_engine:start(Directory, [{ask, checkpoint_begin, #{lock => true}},

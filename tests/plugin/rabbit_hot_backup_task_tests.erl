@@ -8,7 +8,16 @@
 -define(ACTOR, #{user => <<"admin">>, address => <<"127.0.0.1">>}).
 
 program_test_() ->
-    {foreach, fun hot_backup_harness:temp_dir/0, fun hot_backup_harness:remove/1,
+    {foreach,
+     fun() ->
+             {ok, Programs} = rabbit_hot_backup_programs:start_link(),
+             unlink(Programs),
+             {hot_backup_harness:temp_dir(), Programs}
+     end,
+     fun({Directory, Programs}) ->
+             gen_server:stop(Programs),
+             hot_backup_harness:remove(Directory)
+     end,
      [with(fun what_is_printed_is_returned/1),
       with(fun an_error_that_is_printed_is_returned/1),
       with(fun an_end_without_a_word_is_an_error/1),
@@ -18,7 +27,21 @@ program_test_() ->
       with(fun a_missing_program_is_an_error/1),
       with(fun a_long_line_comes_whole/1),
       with(fun the_list_is_kept_until_the_repository_changes/1),
-      with(fun names_that_are_options_are_no_backups/1)]}.
+      with(fun names_that_are_options_are_no_backups/1),
+      with(fun a_program_ends_with_its_owner/1),
+      with(fun all_programs_are_ended_at_once/1)]}.
+
+turnstile_test_() ->
+    {foreach,
+     fun() ->
+             {ok, Turnstile} = rabbit_hot_backup_turnstile:start_link(),
+             unlink(Turnstile),
+             Turnstile
+     end,
+     fun gen_server:stop/1,
+     [{timeout, 60, {spawn, Test}} || Test <- [fun one_at_a_time/0,
+                                               fun a_place_is_free_when_its_owner_has_died/0,
+                                               fun too_many_are_refused/0]]}.
 
 task_test_() ->
     {foreach,
@@ -40,7 +63,7 @@ task_test_() ->
       in_plugin(fun tasks_end_with_the_plugin/1)]}.
 
 with(Test) ->
-    fun(Directory) -> {spawn, fun() -> Test(Directory) end} end.
+    fun({Directory, _}) -> {timeout, 60, {spawn, fun() -> Test(Directory) end}} end.
 
 in_plugin(Test) ->
     fun({Directory, _}) -> fun() -> Test(Directory) end end.
@@ -123,6 +146,65 @@ names_that_are_options_are_no_backups(Directory) ->
                       rabbit_hot_backup:start_verification(Name, ?ACTOR))
      end || Name <- [<<"--repository=/etc">>, <<"-h">>, <<>>, <<"a b">>, <<"a\n">>, <<"../x">>]],
     ?assertEqual(0, runs_of(Directory)).
+
+a_program_ends_with_its_owner(Directory) ->
+    use(Directory, ["echo $$ > ", Directory, "/pid.new; mv ", Directory, "/pid.new ", Directory,
+                    "/pid; exec sleep 100"]),
+    {Owner, Monitor} = spawn_monitor(fun() -> rabbit_hot_backup_program:run(["prune"], 60000) end),
+    eventually(fun() -> filelib:is_file(filename:join(Directory, "pid")) end),
+    exit(Owner, kill),
+    receive {'DOWN', Monitor, _, _, _} -> ok end,
+    eventually(fun() -> not runs(Directory) end).
+
+%% One after the other they would take twice as long.
+all_programs_are_ended_at_once(Directory) ->
+    use(Directory, ["trap '' TERM; touch ", Directory, "/$2; while :; do sleep 0.05; done"]),
+    Owners = [spawn_monitor(fun() ->
+                                    exit(rabbit_hot_backup_program:run(["prune", Name], 60000))
+                            end) || Name <- ["a", "b", "c"]],
+    eventually(fun() ->
+                       lists:all(fun(Name) -> filelib:is_file(filename:join(Directory, Name)) end,
+                                 ["a", "b", "c"])
+               end),
+    {Microseconds, ok} = timer:tc(fun rabbit_hot_backup_programs:end_all/0),
+    ?assert(Microseconds < 7000000),
+    [receive {'DOWN', Monitor, _, _, {error, _}} -> ok end || {_, Monitor} <- Owners],
+    ?assertMatch({error, #{code := cancelled}}, rabbit_hot_backup_program:run(["list"], 10000)).
+
+%% ------------------------------------------------------------------
+
+one_at_a_time() ->
+    Test = self(),
+    Look = fun() -> rabbit_hot_backup_turnstile:pass(
+                      fun() -> Test ! {inside, self()}, receive leave -> seen end end) end,
+    Lookers = [spawn_monitor(fun() -> exit(Look()) end) || _ <- lists:seq(1, 3)],
+    lists:foreach(fun(_) ->
+                          Pid = receive {inside, Inside} -> Inside end,
+                          ?assertEqual(none, receive {inside, Other} -> Other after 50 -> none end),
+                          Pid ! leave,
+                          receive {'DOWN', _, _, Pid, seen} -> ok end
+                  end, Lookers).
+
+a_place_is_free_when_its_owner_has_died() ->
+    Test = self(),
+    Looker = spawn(fun() -> rabbit_hot_backup_turnstile:pass(
+                              fun() -> Test ! inside, receive never -> ok end end) end),
+    receive inside -> ok end,
+    exit(Looker, kill),
+    ?assertEqual(seen, rabbit_hot_backup_turnstile:pass(fun() -> seen end)).
+
+too_many_are_refused() ->
+    Test = self(),
+    Looker = fun() -> rabbit_hot_backup_turnstile:pass(
+                        fun() -> Test ! inside, receive never -> ok end end) end,
+    spawn_link(Looker),
+    receive inside -> ok end,
+    [spawn_link(Looker) || _ <- lists:seq(1, 32)],
+    eventually(fun() ->
+                       {state, _, Waiting} = sys:get_state(rabbit_hot_backup_turnstile),
+                       queue:len(Waiting) =:= 32
+               end),
+    ?assertMatch({error, #{code := stalled}}, rabbit_hot_backup_turnstile:pass(fun() -> seen end)).
 
 %% ------------------------------------------------------------------
 

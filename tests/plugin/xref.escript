@@ -20,13 +20,14 @@ main([Ebin]) ->
 
 knows_releases(Module) ->
     lists:member(Module, [rabbit_hot_backup_compat, rabbit_hot_backup_delivery_compat,
+                          rabbit_hot_backup_khepri, rabbit_hot_backup_queue_type,
                           rabbit_hot_backup_queue_compat, rabbit_hot_backup_sandbox,
                           rabbit_hot_backup_prometheus, rabbit_hot_backup_mgmt_compat]).
 
 is_rabbitmq(Module) ->
-    lists:member(Module, [rabbit, rabbit_event, rabbit_nodes, rabbit_khepri, khepri, rabbit_prelaunch,
+    lists:member(Module, [rabbit, rabbit_event, rabbit_nodes, rabbit_khepri, khepri_machine, rabbit_prelaunch,
                           rabbit_prelaunch_conf, rabbit_feature_flags, rabbit_disk_monitor,
-                          ra, ra_system, rabbit_fifo, osiris_counters, rabbit_definitions, rabbit_alarm, rabbit_json,
+                          ra, ra_system, rabbit_fifo, rabbit_quorum_queue, osiris_counters, rabbit_definitions, rabbit_alarm, rabbit_json,
                           rabbit_queue_type, rabbit_amqqueue, amqqueue, rabbit_misc, rabbit_basic,
                           rabbit_binary_parser, credit_flow, mc_amqpl, prometheus_model_helpers,
                           rabbit_mgmt_util, rabbit_mgmt_headers]).

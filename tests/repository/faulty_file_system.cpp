@@ -81,6 +81,11 @@ std::unique_ptr<OpenFile> FaultyFileSystem::open_or_create(const Path& path) {
     return std::make_unique<FaultyFile>(*this, below_.open_or_create(path), path);
 }
 
+std::unique_ptr<OpenFile> FaultyFileSystem::open_for_lock(const Path& path) {
+    pass(Call::open, path);
+    return std::make_unique<FaultyFile>(*this, below_.open_for_lock(path), path);
+}
+
 hot_backup::Space FaultyFileSystem::space(const Path& path) {
     pass(Call::status, path);
     return below_.space(path);

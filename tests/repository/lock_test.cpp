@@ -401,3 +401,46 @@ TEST_CASE("processes that take and give back the lock in turn never hold it toge
     }
     CHECK_FALSE(std::filesystem::exists(place.lock()));
 }
+
+TEST_CASE("who is patient gets the lock when the other one has gone") {
+    Place place;
+    auto other = std::make_unique<Lock>(place.disk, place.directory.path(), "create");
+    std::vector<std::chrono::milliseconds> pauses;
+    const auto lock =
+        wait_for_lock(place.disk, place.directory.path(), "prune", std::chrono::hours(1),
+                      [&](std::chrono::milliseconds pause, const Error& locked) {
+                          CHECK(locked.code() == ErrorCode::locked);
+                          pauses.push_back(pause);
+                          if (pauses.size() == 8) {
+                              other.reset();
+                          }
+                      });
+    CHECK(Json::parse(place.content()).at("command") == "prune");
+    REQUIRE(pauses.size() == 8);
+    CHECK(pauses.front() == std::chrono::seconds(1));
+    CHECK(std::is_sorted(pauses.begin(), pauses.end()));
+    CHECK(pauses.back() == std::chrono::seconds(30));
+}
+
+TEST_CASE("patience for the lock has an end, and can be interrupted") {
+    Place place;
+    const Lock other(place.disk, place.directory.path(), "create");
+    const auto wait = [&](std::chrono::milliseconds patience, const LockWait& pause) {
+        return error_of(
+            [&] { wait_for_lock(place.disk, place.directory.path(), "prune", patience, pause); });
+    };
+    int waits = 0;
+    CHECK(wait(std::chrono::milliseconds(30), [&](std::chrono::milliseconds pause, const Error&) {
+              ++waits;
+              CHECK(pause <= std::chrono::milliseconds(30));
+              std::this_thread::sleep_for(pause);
+          }).code() == ErrorCode::locked);
+    CHECK(waits >= 1);
+    const Error interrupted =
+        wait(std::chrono::hours(1), [](std::chrono::milliseconds, const Error&) {
+            throw Error(ErrorCode::interrupted, "stop");
+        });
+    CHECK(interrupted.code() == ErrorCode::interrupted);
+    CHECK(wait({}, [](std::chrono::milliseconds, const Error&) { FAIL("nobody waits"); }).code() ==
+          ErrorCode::locked);
+}

@@ -189,6 +189,18 @@ TEST_CASE("directories and symbolic links have no content, and only links a targ
     CHECK(read(lines)[1].target.empty());
 }
 
+TEST_CASE("the log of the making is whole, or not there") {
+    Lines good;
+    REQUIRE_FALSE(good.summary["summary"].contains("log"));
+    good.of_summary("log") = OrderedJson::array(
+        {{{"when", "2026-11-22T07:32:41.512000Z"}, {"event", "pass"}, {"text", "größer"}}});
+    CHECK(read(good).size() == 2);
+    check_damaged("\"log\"", [](Lines& l) { l.of_summary("log") = 1; });
+    check_damaged("\"when\"", [](Lines& l) {
+        l.of_summary("log") = OrderedJson::array({{{"event", "pass"}, {"text", ""}}});
+    });
+}
+
 TEST_CASE("how the files were cut is whole, or not there") {
     const OrderedJson cut = {{"acquisition_us", 900}, {"hold_us", 5200},    {"pause_us", 6100},
                              {"attempts", 1},         {"passes", 3},        {"files", 12},

@@ -104,7 +104,7 @@ TEST_CASE("a check that cannot be read is none, and a protection protects all th
         CHECK_FALSE(marks.booted);
         {
             const Lock lock(disk, "/r", "delete");
-            CHECK(error_of([&] { repository.remove(lock, id); }).code() == ErrorCode::failed);
+            CHECK(error_of([&] { repository.remove(lock, id); }).code() == ErrorCode::kept);
             CHECK(unprotect(repository, id));
             repository.remove(lock, id);
         }
@@ -151,7 +151,7 @@ TEST_CASE("a protected backup is not deleted, in one clear error") {
     protect(repository, id, {sample_time(), "audit"});
     const Lock lock(disk, "/r", "delete");
     const Error error = error_of([&] { repository.remove(lock, id); });
-    CHECK(error.code() == ErrorCode::failed);
+    CHECK(error.code() == ErrorCode::kept);
     CHECK(error.what() == "backup " + std::string(id) + " is protected: audit");
     CHECK(has(error.hint(), "unprotect " + std::string(id)));
     CHECK_FALSE(repository.withdraw(lock, id));
@@ -286,6 +286,85 @@ TEST_CASE("who holds the lock of the marks keeps others out, but no reader") {
     CHECK_FALSE(error.hint().empty());
     CHECK(read_marks(Repository::open(posix_file_system(), place / "r"), id) == Marks{});
     CHECK(verify_backup(repository, id).whole());
+}
+
+TEST_CASE("the lock of the marks makes nothing, and leaves repository.json as it is") {
+    const harness::TempDir place;
+    const Repository repository = Repository::open_or_create(posix_file_system(), place / "r");
+    write_sample(repository);
+    const Path description = place / "r" / "repository.json";
+    std::filesystem::permissions(description, std::filesystem::perms(0640));
+    protect(repository, id, {});
+    CHECK(std::filesystem::status(description).permissions() == std::filesystem::perms(0640));
+    std::filesystem::remove(description);
+    const Error error = error_of([&] { unprotect(repository, id); });
+    CHECK(error.code() == ErrorCode::not_found);
+    CHECK_FALSE(std::filesystem::exists(description));
+}
+
+TEST_CASE("what a check found is kept with it, the first thousand of it") {
+    MemoryFileSystem disk;
+    const Repository repository = Repository::open_or_create(disk, "/r");
+    write_sample(repository);
+    CHECK(read_findings(repository, id, CheckKind::verified).empty());
+    std::vector<OrderedJson> findings;
+    for (int i = 0; i < 1005; ++i) {
+        findings.push_back({{"message_type", "damage"}, {"name", std::to_string(i)}});
+    }
+    const Check damaged{now(), 1005, 7, 8, "0.1.0", ""};
+    record_check(repository, id, CheckKind::verified, damaged, findings);
+    CHECK(read_marks(repository, id).verified == damaged);
+    const auto kept = read_findings(repository, id, CheckKind::verified);
+    REQUIRE(kept.size() == 1000);
+    CHECK(kept.back()["name"] == "999");
+    CHECK(read_findings(repository, id, CheckKind::booted).empty());
+    record_check(repository, id, CheckKind::verified, {now(), 0, 7, 8, "0.1.0", ""});
+    CHECK(read_findings(repository, id, CheckKind::verified).empty());
+}
+
+TEST_CASE("a backup's log goes on after it was made") {
+    MemoryFileSystem disk;
+    const Repository repository = Repository::open_or_create(disk, "/r");
+    write_sample(repository);
+    CHECK(read_later_log(repository, id).empty());
+    const auto at = [](int second) { return Timestamp{} + std::chrono::seconds(second); };
+    append_to_log(repository, id, {at(9), "verified", "intact"});
+    append_to_log(repository, id, {at(5), "note", "a hook\nran before"});
+    const auto log = read_later_log(repository, id);
+    REQUIRE(log.size() == 2);
+    CHECK(log[0] == LogEvent{at(5), "note", "a hook\nran before"});
+    CHECK(log[1].event == "verified");
+
+    SECTION("its oldest events go when it is full") {
+        for (int i = 10; i < 310; ++i) {
+            append_to_log(repository, id, {at(i), "note", std::to_string(i)});
+        }
+        const auto full = read_later_log(repository, id);
+        REQUIRE(full.size() == most_log_events);
+        CHECK(full.back().text == "309");
+    }
+    SECTION("a long text is cut between two characters") {
+        std::string text(longest_log_text - 1, 'x');
+        append_to_log(repository, id, {at(10), "note", text + "ä and more"});
+        CHECK(read_later_log(repository, id).back().text == text);
+    }
+    SECTION("of no backup there is none") {
+        const Error error = error_of([&] {
+            append_to_log(repository, "20200101T000000.000Z", {at(1), "note", ""});
+        });
+        CHECK(error.code() == ErrorCode::not_found);
+    }
+}
+
+TEST_CASE("the log of a making is bounded") {
+    LogWriter writer;
+    for (int i = 0; i < 250; ++i) {
+        writer.add("pass", std::to_string(i));
+    }
+    const auto log = writer.take();
+    REQUIRE(log.size() == most_log_events);
+    CHECK(log[0].text == "0");
+    CHECK(log.back().text == "51 more events were left out");
 }
 
 TEST_CASE("what root makes in the repository of somebody else is that one's") {

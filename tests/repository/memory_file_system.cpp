@@ -113,6 +113,10 @@ std::unique_ptr<OpenFile> MemoryFileSystem::open_or_create(const Path& path) {
     return find(path) ? open(path) : create(path);
 }
 
+std::unique_ptr<OpenFile> MemoryFileSystem::open_for_lock(const Path& path) {
+    return open(path);
+}
+
 hot_backup::Space MemoryFileSystem::space(const Path&) {
     return {std::uint64_t{1} << 50, 0};
 }

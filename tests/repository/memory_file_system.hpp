@@ -24,6 +24,7 @@ public:
     std::unique_ptr<OpenFile> create(const Path& path) override;
     std::unique_ptr<OpenFile> open(const Path& path) override;
     std::unique_ptr<OpenFile> open_or_create(const Path& path) override;
+    std::unique_ptr<OpenFile> open_for_lock(const Path& path) override;
     std::optional<FileStatus> status(const Path& path) override;
     // As much as anyone needs.
     hot_backup::Space space(const Path& path) override;

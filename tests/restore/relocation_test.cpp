@@ -40,6 +40,13 @@ TEST_CASE("strings are read in each form in which they are written") {
     }
 }
 
+TEST_CASE("a text without bytes beyond ASCII is the same") {
+    CHECK(in_ascii("#{id => 'a\\'b',\n x => \"y\"}.") == "#{id => 'a\\'b',\n x => \"y\"}.");
+    CHECK(in_ascii("{'Gr\xFC\xDF\x65',<<\"\xC3\xBC\">>}") ==
+          R"({'Gr\x{FC}\x{DF}e',<<"\x{C3}\x{BC}">>})");
+    CHECK(string_in(in_ascii("\"h\xE9\"")) == "h\u00E9");
+}
+
 TEST_CASE("what is no string is none") {
     for (const char* text : {"atom", "'quoted \" atom'", "[1,two]", "[]", "[1", "[\"a\"]", "12",
                              "=>", "#{a => 1}", "'it\\'s'"}) {

@@ -87,6 +87,10 @@ std::optional<std::size_t> read_all(const Broker& broker) {
 }  // namespace
 
 TEST_CASE("a stream whose newest segment had no record yet can be read after a restore") {
+    if (!has_streams()) {
+        WARN("this RabbitMQ has no streams");
+        return;
+    }
     Broker broker;
     {
         AmqpClient client(broker.amqp_port());

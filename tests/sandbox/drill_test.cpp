@@ -115,9 +115,10 @@ TEST_CASE("a backup of every kind of queue boots and differs in nothing, while i
     const auto& counts = summary.at("counts");
     CHECK(counts.at("vhosts") == 2);
     CHECK(counts.at("users") == 2);
-    CHECK(counts.at("queues") == 13);
-    CHECK(counts.at("queues_checked") == 13);
-    CHECK(counts.at("streams") == 2);
+    const unsigned streams = has_streams() ? 2 : 0;
+    CHECK(counts.at("queues") == 11 + streams);
+    CHECK(counts.at("queues_checked") == 11 + streams);
+    CHECK(counts.at("streams") == streams);
     CHECK(counts.at("queues_without_count") == 0);
     std::uint64_t messages = 2 * 10;  // of the other vhost
     for (const auto& [queue, count] : node.load.messages) {
@@ -164,8 +165,7 @@ TEST_CASE("a sandbox listens on the loopback interface only and connects to nobo
             const auto sockets = sockets_of(process);
             for (const auto& socket : sockets) {
                 INFO(program_name(process) << " " << socket.local << " " << socket.remote);
-                // RabbitMQ tries once whether the port for other nodes can be had, on all
-                // interfaces, and closes it at once.
+                // One that is not bound yet has no address.
                 CHECK((is_loopback(socket.local) || socket.local.starts_with("00000000:0000")));
                 CHECK((socket.listens || is_loopback(socket.remote)));
             }
@@ -184,7 +184,8 @@ TEST_CASE("a node whose host is not known here, and whose queues have another fo
     const TempDir files;
     write_file(files / "inetrc",
                "{lookup, [file]}.\n{host, {127,0,0,1}, [\"localhost\", \"no-such-host\"]}.\n");
-    Broker broker({.configuration = "classic_queue.default_version = 2\n",
+    const bool has_version_2 = tested_version() >= hot_backup::RabbitmqVersion{3, 10, 0};
+    Broker broker({.configuration = has_version_2 ? "classic_queue.default_version = 2\n" : "",
                    .environment = {{"ERL_INETRC", (files / "inetrc").string()}},
                    .node = "rabbit" + std::to_string(getpid()) + "@no-such-host"});
     AmqpClient client(broker.amqp_port());

@@ -100,10 +100,13 @@ TEST_CASE("only a server that can boot the backup is booted") {
     };
     CHECK(with(files.path()) == files.path().string() + " holds no RabbitMQ server");
     make_server(files / "later", "99.0.1");
-    CHECK(with(files / "later").ends_with("is version 99.0.1, the backup is of 3.10.8"));
-    make_server(files / "earlier", "3.10.7");
+    const auto [major, minor, patch] = tested_version();
+    const std::string line = std::to_string(major) + "." + std::to_string(minor) + ".";
+    const std::string version = line + std::to_string(patch);
+    CHECK(with(files / "later").ends_with("is version 99.0.1, the backup is of " + version));
+    make_server(files / "earlier", line + std::to_string(patch - 1));
     CHECK(with(files / "earlier", {"--any-version"})
-              .ends_with("the backup is of 3.10.8: an earlier version cannot read it"));
+              .ends_with("the backup is of " + version + ": an earlier version cannot read it"));
     CHECK(names_in(scratch.path()).empty());
     // Then it is booted, and this one ends at once.
     CHECK(with(files / "later", {"--any-version"}).find("ended while it booted") !=

@@ -65,6 +65,10 @@ TEST_CASE("a queue whose files are lost is found, and nothing else") {
 }
 
 TEST_CASE("a stream whose last chunk is cut off is found although the broker does not see it") {
+    if (!harness::has_streams()) {
+        WARN("this RabbitMQ has no streams");
+        return;
+    }
     auto& node = backed_up_node();
     Contents contents;
     for (const auto& path : paths_of(node.repository(), node.backup, "data/stream/", ".segment")) {

@@ -65,8 +65,10 @@ void declare(AmqpClient& client) {
     client.declare_queue("empty");
     client.declare_queue("expiring");
     client.declare_queue("quorum ✓", {.arguments = of_type("quorum")});
-    client.declare_queue("stream", {.arguments = of_type("stream")});
-    client.declare_queue("empty stream", {.arguments = of_type("stream")});
+    if (has_streams()) {
+        client.declare_queue("stream", {.arguments = of_type("stream")});
+        client.declare_queue("empty stream", {.arguments = of_type("stream")});
+    }
     client.declare_queue("federated queue");
     client.declare_exchange("federated exchange", "fanout");
     client.declare_exchange("hashed", "x-consistent-hash");
@@ -134,8 +136,10 @@ Load load_node(Broker& broker, int lifetime_seconds) {
     fill(client, "expiring", 20, {.expiration = std::to_string(lifetime_seconds * 1000)});
     load.messages["expiring"] = 20;
     load.messages["empty"] = 0;
-    fill(client, "stream", 200);
-    load.stream_records = 200;
+    if (has_streams()) {
+        fill(client, "stream", 200);
+        load.stream_records = 200;
+    }
 
     AmqpClient other(broker.amqp_port(), awkward_vhost);
     other.declare_queue("aufträge");

@@ -10,7 +10,7 @@ namespace exposition {
 struct Family {
     std::string type;
     std::string help;
-    std::map<std::string, double> samples;  // by name and labels, as written: `name{job="backup"}`
+    std::map<std::string, double> samples;  // by name and labels, as written: `name{kind="backup"}`
 };
 
 using Families = std::map<std::string, Family>;

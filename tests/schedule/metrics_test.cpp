@@ -76,23 +76,23 @@ TEST_CASE("metrics tell of backups, good ones and failed ones") {
 
     SECTION("from nothing to a verified backup") {
         auto before = monitored.scrape();
-        CHECK(value(before, "completed_total", R"({job="backup"})") == 0);
-        CHECK(value(before, "running", R"({job="backup"})") == 0);
-        CHECK(value(before, "failures_total", R"({job="backup",reason="failed"})") == 0);
+        CHECK(value(before, "completed_total", R"({kind="backup"})") == 0);
+        CHECK(value(before, "running", R"({kind="backup"})") == 0);
+        CHECK(value(before, "failures_total", R"({kind="backup",reason="failed"})") == 0);
         // What is not known is not zero.
         CHECK_FALSE(before.contains(prefix + "last_success_timestamp_seconds"));
         const auto next = static_cast<std::time_t>(
-            value(before, "next_run_timestamp_seconds", R"({job="backup"})"));
+            value(before, "next_run_timestamp_seconds", R"({kind="backup"})"));
         CHECK(next > std::time(nullptr));
         CHECK(next <= std::time(nullptr) + 366 * 86400);
 
         const Job job = wait_until_finished(broker, start_backup(broker, broker.repository()));
         REQUIRE(job.state == "done");
-        monitored.expect("completed_total", R"({job="verify"})", 1);
-        monitored.expect("last_check_ok", R"({job="verify"})", 1);
+        monitored.expect("completed_total", R"({kind="verify"})", 1);
+        monitored.expect("last_check_ok", R"({kind="verify"})", 1);
         auto after = monitored.scrape();
         const auto listed = run_cli({"list", "-r", broker.repository(), "--json"}).line("summary");
-        CHECK(value(after, "completed_total", R"({job="backup"})") == 1);
+        CHECK(value(after, "completed_total", R"({kind="backup"})") == 1);
         CHECK(value(after, "backups") == 1);
         CHECK(value(after, "repository_readable") == 1);
         CHECK(value(after, "last_size_bytes") == listed["bytes"].get<double>());
@@ -120,8 +120,8 @@ TEST_CASE("metrics tell of backups, good ones and failed ones") {
         }
         broker.eval("rabbit_hot_backup:start_verification(<<\"" + job.backup +
                     "\">>, #{user => <<\"u\">>}).");
-        monitored.expect("failures_total", R"({job="verify",reason="damaged"})", 1);
-        monitored.expect("last_check_ok", R"({job="verify"})", 0);
+        monitored.expect("failures_total", R"({kind="verify",reason="damaged"})", 1);
+        monitored.expect("last_check_ok", R"({kind="verify"})", 0);
         auto damaged = monitored.scrape();
         CHECK_FALSE(damaged.contains(prefix + "last_verified_timestamp_seconds"));
         CHECK(damaged.contains(prefix + "last_success_timestamp_seconds"));
@@ -131,17 +131,17 @@ TEST_CASE("metrics tell of backups, good ones and failed ones") {
     SECTION("a backup that fails, and one that runs") {
         broker.eval("application:set_env(rabbitmq_hot_backup, repository, \"/proc/none\").");
         wait_until_finished(broker, start_backup(broker, "/proc/none"));
-        monitored.expect("failures_total", R"({job="backup",reason="failed"})", 1);
+        monitored.expect("failures_total", R"({kind="backup",reason="failed"})", 1);
         broker.eval("application:set_env(rabbitmq_hot_backup, repository, \"" +
                     broker.repository().string() + "\").");
         add_ballast(broker);
         const auto stopped = start_and_stop_in_stream(broker, broker.repository());
-        monitored.expect("running", R"({job="backup"})", 1);
+        monitored.expect("running", R"({kind="backup"})", 1);
         REQUIRE(broker.call("rabbit_hot_backup", "cancel", {erlang::integer(stopped.job)})
                     .is_atom("ok"));
         kill(stopped.program, SIGCONT);
-        monitored.expect("running", R"({job="backup"})", 0);
-        monitored.expect("failures_total", R"({job="backup",reason="cancelled"})", 1);
+        monitored.expect("running", R"({kind="backup"})", 0);
+        monitored.expect("failures_total", R"({kind="backup",reason="cancelled"})", 1);
     }
 
     SECTION("the plugins come and go in any order") {
@@ -161,7 +161,7 @@ TEST_CASE("documentation, dashboard and alerts name metrics that exist") {
     monitored.broker.eval(
         "rabbit_hot_backup:start_verification(<<\"latest\">>, "
         "#{user => <<\"u\">>}).");
-    monitored.expect("last_check_ok", R"({job="verify"})", 1);
+    monitored.expect("last_check_ok", R"({kind="verify"})", 1);
     const auto families = monitored.scrape();
 
     const std::filesystem::path docs = DOCUMENTATION;

@@ -1,4 +1,5 @@
 // Scheduled backups from hook to hook, what stops them, what is left out and what is caught up.
+#include "sidecar/repository/repository.hpp"
 #include "tests/harness/temp_dir.hpp"
 #include "tests/harness/wait.hpp"
 #include "tests/integration/support.hpp"
@@ -124,6 +125,78 @@ TEST_CASE("a scheduled backup is verified, older ones go, and hooks are told") {
         CHECK(backups(broker.repository()).size() == 3);
         expect_last_failure(broker, "job => verify");
         CHECK_THAT(read_file(files / "told"), Catch::Contains("after failed"));
+    }
+}
+
+TEST_CASE("a repository that another node writes to is waited for, quietly") {
+    const TempDir files;
+    write_hook(files / "hook", "");
+    BrokerOptions options;
+    options.configuration = "hot_backup.hook.before = " + (files / "hook").string() +
+                            "\nhot_backup.retention.keep_last = 5\n";
+    const Broker broker(std::move(options));
+    auto& disk = hot_backup::posix_file_system();
+    const auto repository = hot_backup::Repository::open_or_create(disk, broker.repository());
+    auto other = std::make_unique<hot_backup::Lock>(disk, repository.directory(), "create");
+
+    REQUIRE(broker.eval("rabbit_hot_backup_schedule:run_now().").is_atom("ok"));
+    const auto lines_with = [&](const std::string& text) {
+        const auto log = broker.log();
+        int count = 0;
+        for (auto at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) {
+            ++count;
+        }
+        return count;
+    };
+    wait_for("the job to wait", 30s, [&] { return lines_with("waiting for the repository") > 0; });
+    // It has looked again meanwhile, and again.
+    const auto later = std::chrono::steady_clock::now() + 5s;
+    wait_for("some seconds", 10s, [&] { return std::chrono::steady_clock::now() > later; });
+    other.reset();
+    wait_for("the run", 90s, [&] {
+        return broker.eval("#{backup := #{running := R}} = rabbit_hot_backup_schedule:status(), R.")
+            .is_atom("false");
+    });
+    const auto listed = backups(broker.repository());
+    REQUIRE(listed.size() == 1);
+    CHECK(listed[0]["verified"]["outcome"] == "intact");
+    // One job, one line when it begins to wait and one when it goes on.
+    CHECK(broker.eval("length([J || #{kind := backup} = J <- rabbit_hot_backup:history()]) =:= 1.")
+              .is_atom("true"));
+    wait_for("the log", 20s, [&] { return lines_with("goes on") > 0; });
+    CHECK(lines_with("waiting for the repository") == 1);
+    CHECK(lines_with("goes on") == 1);
+    expect_last_failure(broker, "none");
+    // The backup's own log has all of it, the hook first.
+    const auto log = run_cli({"show", "-r", broker.repository(), "--list", "log", "--json"}).lines;
+    CHECK(log[0]["text"].get<std::string>().find("hook before the backup") == 0);
+    CHECK(log[1]["event"] == "wait");
+    CHECK(log[2]["event"] == "wait");
+}
+
+TEST_CASE("what runs ends with the plugin, whatever it does") {
+    const TempDir files;
+    const Broker broker{BrokerOptions{}};
+    write_hook(files / "program", "trap '' TERM; echo $$ > " + files.path().string() +
+                                      "/$1; while :; do sleep 0.1; done");
+    set(broker, "executable", "\"" + (files / "program").string() + "\"");
+    broker.eval(
+        "A = #{user => <<\"somebody\">>}, "
+        "[spawn(fun() -> rabbit_hot_backup:prune([], {remove, 0}, A) end), "
+        "spawn(fun() -> rabbit_hot_backup:delete(<<\"latest\">>, A) end), "
+        "spawn(fun() -> rabbit_hot_backup:start_verification(<<\"latest\">>, A) end)], ok.");
+    std::vector<int> pids;
+    for (const auto* name : {"prune", "delete", "verify"}) {
+        wait_for(name, 30s, [&] {
+            return std::filesystem::exists(files / name) && !read_file(files / name).empty();
+        });
+        pids.push_back(std::stoi(read_file(files / name)));
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    REQUIRE(broker.eval("application:stop(rabbitmq_hot_backup).").is_atom("ok"));
+    CHECK(std::chrono::steady_clock::now() - begin < 15s);
+    for (const auto pid : pids) {
+        CHECK(program_name(pid).empty());
     }
 }
 

@@ -70,7 +70,7 @@ void tell_process(const std::string& queue, const std::string& what) {
 }
 
 TEST_CASE("a transfer that was cut off goes on where it was, and nothing comes twice") {
-    for (const std::string type : {"classic", "quorum", "stream"}) {
+    for (const auto& type : harness::queue_types()) {
         CAPTURE(type);
         const harness::TempDir directory;
         const auto queue = "cut." + type;
@@ -199,7 +199,7 @@ TEST_CASE("a target queue that is deleted meanwhile is one clear error") {
 }
 
 TEST_CASE("a target queue that its application deletes and declares anew gets all") {
-    for (const std::string type : {"classic", "quorum", "stream"}) {
+    for (const auto& type : harness::queue_types()) {
         CAPTURE(type);
         const harness::TempDir directory;
         const auto queue = "anew." + type;
@@ -264,7 +264,10 @@ TEST_CASE("so does one that had all, and one whose delivery the target has forgo
 }
 
 TEST_CASE("a queue that rejects is one clear error, and nothing is lost or doubled") {
-    for (const std::string type : {"classic", "quorum"}) {
+    // Before RabbitMQ 3.9 a quorum queue at its maximum length drops messages, whatever it is told.
+    const bool can_reject = harness::tested_version() >= hot_backup::RabbitmqVersion{3, 9, 0};
+    for (const auto& type : can_reject ? std::vector<std::string>{"classic", "quorum"}
+                                       : std::vector<std::string>{"classic"}) {
         CAPTURE(type);
         const harness::TempDir directory;
         const auto queue = "full." + type;
@@ -332,7 +335,7 @@ TEST_CASE("a queue that stands still keeps no request waiting, and then gets all
                                            erlang::binary(std::string(2, '\0')),
                                            erlang::binary(body(position + n))}));
         }
-        return hot_backup::Fields(
+        return hot_backup::MapFields(
                    "answer",
                    target.call("deliver",
                                {{{erlang::atom("transfer"), erlang::binary("t")},

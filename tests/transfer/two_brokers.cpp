@@ -39,7 +39,8 @@ hot_backup::TransferPlan make_plan(hot_backup::Broker& target,
     auto source = attach(source_broker());
     hot_backup::BrokerSnapshot stored(source);
     hot_backup::Snapshot snapshot(stored, hot_backup::SnapshotIndex::scan(stored));
-    return plan_transfer(snapshot, "3.10.8", target, {.queues = queues, .vhosts = {}}, as);
+    return plan_transfer(snapshot, source.identity().rabbitmq_version, target,
+                         {.queues = queues, .vhosts = {}}, as);
 }
 
 hot_backup::TransferCallbacks complete(hot_backup::TransferCallbacks callbacks,

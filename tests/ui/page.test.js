@@ -55,6 +55,7 @@ test('the page is found by its tab, and is empty at first', async () => {
     assert.match(text, /Schedule\s+Backup\s+none/);
     assert.match(text, /Retention\s+everything is kept/);
     assert.match(text, /Last failure\s+none/);
+    assert.match(text, /Free space\s+[\d.]+ \wiB of [\d.]+ \wiB/);
     assert_no_complaints(admin);
 });
 
@@ -173,9 +174,30 @@ test('the page of a backup shows what is in it', async () => {
     assert.match(text, /Restore drill\s+same/);
     const vhosts = await admin.page.locator('.hb-vhosts tbody td:first-child').allInnerTexts();
     assert.ok(vhosts.includes(hostile_vhost));
+    // Its queues have two messages each.
+    const totals = await admin.page
+        .locator('.hb-vhosts tr', {has: admin.page.locator(`bdi:text-is(${JSON.stringify(hostile_vhost)})`)})
+        .locator('td').allInnerTexts();
+    assert.equal(totals[1], String(hostile_queues.length));
+    assert.equal(totals[2], String(2 * hostile_queues.length));
+    const log = await admin.page.locator('.hb-log tbody tr').allInnerTexts();
+    for (const event of ['begin', 'pass', 'checkpoint', 'stop', 'publish', 'verified', 'booted']) {
+        assert.ok(log.some(line => line.split('\t')[1] === event), `${event} in ${log.join('|')}`);
+    }
+    assert.ok(log.some(line => /stood still for \d+\.\d ms/.test(line)));
     await admin.page.click('h2:text-is("Versions and plugins")');
     await admin.see('rabbitmq_management');
-    await admin.page.click('h2:text-is("Configuration and files")');
+    await admin.page.click('h2:text-is("Configuration")');
+    const configuration = admin.page.locator('.hb-configuration', {hasText: 'rabbitmq.conf'}).first();
+    await configuration.locator('summary').click();
+    await configuration.locator('pre').getByText(/management\./).first().waitFor();
+    // It stays unfolded when the page is loaded again.
+    await admin.page.evaluate(() => { window.timer_interval = 100; });
+    await admin.page.waitForResponse(response => response.url().endsWith('/status'));
+    await admin.page.waitForResponse(response => response.url().endsWith('/status'));
+    await admin.page.evaluate(() => { window.timer_interval = 5000; });
+    assert.equal(await configuration.getAttribute('open'), '');
+    await admin.page.click('h2:text-is("Files")');
     const files = admin.page.locator('.hb-files tbody');
     await files.getByText('configuration/rabbitmq.conf', {exact: true}).waitFor();
     assert.match(await files.locator('tr', {hasText: 'rabbitmq.conf'}).first().innerText(),
@@ -186,6 +208,17 @@ test('the page of a backup shows what is in it', async () => {
         .vhosts.map(vhost => vhost.name);
     assert.ok(vhost_names.includes(hostile_vhost));
     assert_no_complaints(admin);
+});
+
+test('what a backup holds is loaded once', async () => {
+    const asked = [];
+    const note = request => asked.push(new URL(request.url()).pathname);
+    admin.page.on('request', note);
+    for (let round = 0; round < 3; ++round) {
+        await admin.page.waitForResponse(response => response.url().endsWith('/status'));
+    }
+    admin.page.off('request', note);
+    assert.deepEqual([...new Set(asked)].filter(path => /backups\/\d/.test(path)), []);
 });
 
 test('queues are filtered and sorted', async () => {
@@ -316,4 +349,44 @@ test('Delete asks first, and a page that is empty then is left', async () => {
     assert.equal((await broker.backups()).length, 2);
     // The second page of the list is not there any more.
     assert_no_complaints(admin, refused(400));
+});
+
+async function close_popup() {
+    await admin.page.locator('.form-popup-warn span').click();
+    await admin.page.locator('.form-popup-warn').waitFor({state: 'detached'});
+}
+
+test('Prune says what would go, and asks before it does', async () => {
+    await broker.backUp();
+    await admin.visit('#/');
+    await admin.page.waitForSelector('h1:text-is("Overview")');
+    await admin.openList();
+    await admin.page.click('h2:text-is("Prune")');
+    await admin.button('plan_prune').click();
+    await admin.page.locator('.form-popup-warn').getByText(/no retention is configured/).waitFor();
+    await close_popup();
+    await admin.page.fill('#hb-keep-last', 'many');
+    await admin.button('plan_prune').click();
+    await admin.page.locator('.form-popup-warn').getByText(/not many/).waitFor();
+    await close_popup();
+
+    const before = await broker.backups();
+    await admin.page.fill('#hb-keep-last', String(before.length - 1));
+    await admin.button('plan_prune').click();
+    await admin.see(/1 backup would go/);
+    const oldest = before.at(-1).backup;
+    const rows = admin.page.locator('.hb-decisions tbody tr');
+    assert.equal(await rows.count(), before.length);
+    assert.match(await rows.filter({hasText: oldest}).innerText(), /goes/);
+    assert.match(await rows.filter({hasText: before[0].backup}).innerText(), /stays: .*last/);
+    admin.answer = null;
+    await admin.button('prune').click();
+    assert.match(admin.dialogs.pop(), /^Delete 1 backup\?/);
+    assert.equal((await broker.backups()).length, before.length);
+    admin.answer = '';
+    await admin.button('prune').click();
+    await until('the oldest to be gone', patience, async () =>
+        (await broker.backups()).every(({backup}) => backup !== oldest));
+    await admin.button('prune').waitFor({state: 'detached'});
+    assert_no_complaints(admin, refused(409));
 });
