@@ -4,6 +4,7 @@
 
 #include "erlang_port/error.hpp"
 #include "erlang_port/external_bytes.hpp"
+#include "erlang_port/name_services.hpp"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -153,6 +154,7 @@ std::string known_nodes(const std::string& answer) {
 }  // namespace
 
 in_addr resolve_host(const std::string& host) {
+    hot_backup::use_own_name_services();
     addrinfo hints{};
     hints.ai_family = AF_INET;
     hints.ai_socktype = SOCK_STREAM;

@@ -1,5 +1,7 @@
 #include "sidecar/restore/ownership.hpp"
 
+#include "erlang_port/name_services.hpp"
+
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
@@ -38,6 +40,7 @@ Ownership::Ownership(const std::optional<std::string>& owner, const Target& targ
     changes_ = true;
     const auto colon = owner->find(':');
     const std::string user = owner->substr(0, colon);
+    use_own_name_services();
     const passwd* known = ::getpwnam(user.c_str());
     if (known != nullptr) {
         user_ = known->pw_uid;

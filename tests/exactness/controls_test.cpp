@@ -75,7 +75,8 @@ void check_damage_to_raft_logs_is_found(const tools::Image& image) {
             CHECK(problems_with(image, file, content.substr(0, content.size() - 1)) > before);
         }
         std::string flipped = content;
-        flipped.back() ^= 1;
+        // Behind it nothing is written yet.
+        flipped.at(flipped.find_last_not_of('\0')) ^= 1;
         CHECK(problems_with(image, file, flipped) > before);
         CHECK(problems_with(image, file, "") > before);
     }

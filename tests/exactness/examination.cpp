@@ -2,8 +2,8 @@
 
 #include "erlang_port/error.hpp"
 #include "tests/exactness/contents.hpp"
-#include "tests/harness/wait.hpp"
 #include "tests/integration/broker_definitions.hpp"
+#include "tests/integration/support.hpp"
 
 #include <algorithm>
 #include <set>
@@ -29,17 +29,6 @@ std::vector<std::string> problems_of(const tools::RaReport& raft, const Ledger& 
         }
     }
     return problems;
-}
-
-// Streams come up only after the node serves, and until then are missing in its definitions too.
-void wait_for_streams(const harness::Broker& booted) {
-    const std::string all_are_up =
-        "lists:all(fun(Q) -> amqqueue:get_type(Q) =/= rabbit_stream_queue orelse"
-        " case rabbit_amqqueue:lookup(amqqueue:get_name(Q)) of"
-        " {ok, Up} -> is_process_alive(amqqueue:get_pid(Up)); _ -> false end end,"
-        " rabbit_amqqueue:list()).";
-    harness::wait_for("the streams", std::chrono::seconds(60),
-                      [&] { return booted.eval(all_are_up).is_atom("true"); });
 }
 
 }  // namespace
@@ -101,7 +90,8 @@ Examination examine(const tools::Image& image, const harness::Broker& original, 
     examination.raft_problems = problems_of(examination.raft, load.ledger(), standstill);
     try {
         const harness::Broker booted({.hot_backup = false, .data = image.base, .node = image.node});
-        wait_for_streams(booted);
+        // In its definitions, too, they are missing until then.
+        integration::wait_for_streams(booted);
         examination.definitions = integration::exported_definitions(booted);
         const Contents contents = take_contents(booted, examination.definitions);
         examination.unavailable = contents.unavailable;

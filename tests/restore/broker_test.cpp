@@ -331,7 +331,7 @@ TEST_CASE("space that ends while a node is restored is one clear error, and noth
     const TempDir scratch;
     // Blocks are there, inodes are not: what is asked before says nothing of it.
     const auto result = restore_after(
-        "mount -t tmpfs -o nr_inodes=60 none \"$TARGET\"\n"
+        "mount -t tmpfs -o nr_inodes=20 none \"$TARGET\"\n"
         "trap 'ls -A \"$TARGET\" >&2' EXIT\n"
         "run() { \"$@\"; }\nrun \"$@\"; exit $?",
         backup, scratch / "node");

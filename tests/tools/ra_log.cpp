@@ -151,7 +151,7 @@ public:
     // (ra_log_wal:recover_records).
     std::map<std::string, Log> read(bool is_newest) {
         try {
-            while (!bytes_.at_end()) {
+            while (!bytes_.at_end() && !is_rest_unused()) {
                 read_entry();
             }
         } catch (const CutOff&) {
@@ -163,6 +163,13 @@ public:
     }
 
 private:
+    // Up to RabbitMQ 3.8 the file is as long from the beginning as it may become.
+    bool is_rest_unused() const {
+        const std::string_view rest = content_.substr(bytes_.position());
+        return rest.substr(0, 5).find_first_not_of('\0') == std::string_view::npos &&
+               rest.find_first_not_of('\0') == std::string_view::npos;
+    }
+
     void read_entry() {
         const std::size_t start = bytes_.position();
         const std::uint64_t head = bytes_.number(3);
