@@ -12,6 +12,8 @@
 
 %% Runs one suite and ends the VM: what ctest calls.
 main([Suite]) ->
+    %% OTP asks a program for names and keeps it. So it does not look like one of a test's.
+    _ = inet:gethostbyname("localhost"),
     halt(case eunit:test(list_to_atom(Suite), [verbose]) of
              ok -> 0;
              error -> 1
@@ -66,7 +68,7 @@ checkpoints() ->
 %% ------------------------------------------------------------------
 %% Files and programs
 
-%% Without the program that OTP asks for names and keeps, which it starts when it is first asked.
+%% Without that of the program that OTP asks for names.
 ports() ->
     [Port || Port <- erlang:ports(), not is_resolver(erlang:port_info(Port, name))].
 
@@ -189,6 +191,7 @@ stand_in(Modules) ->
 unload(Modules) ->
     true = unregister(test),
     [begin
+         _ = code:purge(Module),
          true = code:delete(Module),
          code:purge(Module)
      end || Module <- Modules].
