@@ -50,23 +50,18 @@ open(VHost, Name) ->
 
 -spec release() -> release().
 release() ->
-    Type = case has(rabbit_queue_type, init, 0) of
+    Type = case rabbit_hot_backup_compat:has(rabbit_queue_type, init, 0) of
                true -> rabbit_queue_type;
                false -> rabbit_hot_backup_queue_type
            end,
     #{queue_type => Type,
-      containers => has(mc_amqpl, message, 3),
-      options => has(Type, deliver, 4),
-      tags => not has(Type, handle_down, 3)}.
+      containers => rabbit_hot_backup_compat:has(mc_amqpl, message, 3),
+      options => rabbit_hot_backup_compat:has(Type, deliver, 4),
+      tags => not rabbit_hot_backup_compat:has(Type, handle_down, 3)}.
 
 -spec type(target()) -> binary().
 type(#target{queue = Queue}) ->
-    case amqqueue:get_type(Queue) of
-        rabbit_classic_queue -> <<"classic">>;
-        rabbit_quorum_queue -> <<"quorum">>;
-        rabbit_stream_queue -> <<"stream">>;
-        Other -> atom_to_binary(Other)
-    end.
+    rabbit_hot_backup_queue_compat:type(Queue).
 
 -spec identity(target()) -> binary().
 %% Tells a queue from another one that has its name later; empty where nothing does. It outlives
@@ -91,7 +86,7 @@ members(Nodes) -> Nodes.
 -spec member_identity(atom(), node()) -> binary().
 member_identity(Member, Node) ->
     %% Before 3.9 there are no Ra systems.
-    Arguments = case has(ra_directory, uid_of, 2) of
+    Arguments = case rabbit_hot_backup_compat:has(ra_directory, uid_of, 2) of
                     true -> [quorum_queues, Member];
                     false -> [Member]
                 end,
@@ -193,10 +188,3 @@ outcomes(Actions) ->
 blocking_alarms() ->
     lists:usort([atom_to_binary(Resource)
                  || {{resource_limit, Resource, _}, _} <- rabbit_alarm:get_alarms()]).
-
--spec has(module(), atom(), arity()) -> boolean().
-has(Module, Function, Arity) ->
-    case code:ensure_loaded(Module) of
-        {module, Module} -> erlang:function_exported(Module, Function, Arity);
-        {error, _} -> false
-    end.

@@ -18,10 +18,7 @@ run(Timeout, HandOver) ->
 
 -spec run([term()], pos_integer(), rabbit_hot_backup_metadata:sink()) -> ok | {error, term()}.
 run([], _, Sink) ->
-    case rabbit_hot_backup_metadata:commit_write(Sink) of
-        {ok, _} -> ok;
-        {error, Reason} -> {error, Reason}
-    end;
+    rabbit_hot_backup_metadata:finish(Sink);
 run(Queues, Timeout, Sink) ->
     {Now, Later} = lists:split(min(?AT_ONCE, length(Queues)), Queues),
     case rabbit_hot_backup_metadata:write(Sink, ask(Now, Timeout)) of

@@ -12,6 +12,8 @@
 
 %% Callbacks of mnesia:backup_checkpoint/3, and what they are given at first.
 -export([sink/1, open_write/1, write/2, commit_write/1, abort_write/1]).
+%% For whoever calls write/2 without either of them.
+-export([finish/1]).
 
 -export_type([table/0, skipped/0, checkpoint/0, delivery/0, hand_over/0, sink/0]).
 
@@ -100,13 +102,8 @@ run({khepri, Content}, HandOver) ->
                (_, {error, Reason}) -> {error, Reason}
             end,
     case rabbit_hot_backup_khepri:fold(Write, {ok, sink(HandOver)}, Content) of
-        {ok, Sink} ->
-            case commit_write(Sink) of
-                {ok, _} -> ok;
-                {error, Reason} -> {error, Reason}
-            end;
-        {error, Reason} ->
-            {error, Reason}
+        {ok, Sink} -> finish(Sink);
+        {error, Reason} -> {error, Reason}
     end.
 
 -spec sink(hand_over()) -> sink().
@@ -143,6 +140,14 @@ commit_write(Sink) ->
             end;
         {error, Reason} ->
             {error, Reason}
+    end.
+
+-spec finish(sink()) -> ok | {error, term()}.
+%% Hands over the rest, and that it was all.
+finish(Sink) ->
+    case commit_write(Sink) of
+        {ok, _} -> ok;
+        {error, Reason} -> {error, Reason}
     end.
 
 -spec abort_write(sink()) -> {ok, sink()}.

@@ -23,13 +23,8 @@ run(HandOver) ->
 -spec finish([map()], rabbit_hot_backup_metadata:sink()) -> ok | {error, term()}.
 finish(Items, Sink) ->
     case rabbit_hot_backup_metadata:write(Sink, Items) of
-        {ok, Written} ->
-            case rabbit_hot_backup_metadata:commit_write(Written) of
-                {ok, _} -> ok;
-                {error, Reason} -> {error, Reason}
-            end;
-        {error, Reason} ->
-            {error, Reason}
+        {ok, Written} -> rabbit_hot_backup_metadata:finish(Written);
+        {error, Reason} -> {error, Reason}
     end.
 
 -spec counted(Offsets :: map(), rabbit_hot_backup_metadata:sink()) ->

@@ -1,44 +1,34 @@
 #include "sidecar/cli/choose_backup.hpp"
 
+#include <utility>
+
 namespace hot_backup {
-namespace {
 
-// Why the backup cannot be read; nothing when it can.
-std::optional<std::string> problem_of(const Repository& repository, const std::string& id) {
-    try {
-        repository.read_manifest(id);
-        return std::nullopt;
-    } catch (const Error& error) {
-        return error.what();
+ChosenBackup find_backup(const Repository& repository, const std::string& text) {
+    const auto newest = repository.resolve(text);
+    if (text != "latest") {
+        return {newest, {}};
     }
-}
-
-}  // namespace
-
-bool can_be_read(const Repository& repository, const std::string& backup_id) {
-    return !problem_of(repository, backup_id);
+    std::vector<UnreadableBackup> passed_over;
+    const auto ids = repository.list();
+    for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+        try {
+            repository.read_manifest(*id);
+            return {*id, std::move(passed_over)};
+        } catch (const Error& error) {
+            passed_over.push_back({*id, error.what()});
+        }
+    }
+    return {newest, {}};
 }
 
 std::string choose_backup(const Repository& repository, const std::string& text, Output& output) {
-    const auto newest = repository.resolve(text);
-    if (text != "latest") {
-        return newest;
+    const auto chosen = find_backup(repository, text);
+    for (const auto& [id, reason] : chosen.passed_over) {
+        output.warning("backup " + id + " is newer and cannot be read: " + reason);
+        output.message({{"message_type", "passed_over"}, {"backup", id}, {"reason", reason}});
     }
-    const auto ids = repository.list();
-    std::vector<std::pair<std::string, std::string>> passed_over;
-    for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
-        auto problem = problem_of(repository, *id);
-        if (!problem) {
-            for (const auto& [backup, reason] : passed_over) {
-                output.warning("backup " + backup + " is newer and cannot be read: " + reason);
-                output.message(
-                    {{"message_type", "passed_over"}, {"backup", backup}, {"reason", reason}});
-            }
-            return *id;
-        }
-        passed_over.emplace_back(*id, std::move(*problem));
-    }
-    return newest;
+    return chosen.id;
 }
 
 }  // namespace hot_backup

@@ -55,19 +55,13 @@ const char* name_of(Finding::What what) {
 // The backup that is asked for. `latest` is the newest one that can be read, and with it all newer
 // ones: it must not look as if the newest were good.
 std::vector<std::string> ids_of(const Repository& repository, const std::string& text) {
-    const auto newest = repository.resolve(text);
-    if (text != "latest") {
-        return {newest};
-    }
+    const auto chosen = find_backup(repository, text);
     std::vector<std::string> ids;
-    const auto all = repository.list();
-    for (auto id = all.rbegin(); id != all.rend(); ++id) {
-        ids.push_back(*id);
-        if (can_be_read(repository, *id)) {
-            return ids;
-        }
+    for (const auto& newer : chosen.passed_over) {
+        ids.push_back(newer.id);
     }
-    return {newest};
+    ids.push_back(chosen.id);
+    return ids;
 }
 
 // Returns it as it is for programs.

@@ -73,11 +73,12 @@ struct Plan {
 };
 
 // The request's word counts, or else the node's.
-Plan make_plan(Broker& broker, const BackupRequest& request, const Job& job) {
+Plan make_plan(Broker& broker, const BackupRequest& request, const Job& job,
+               const SelfCheck& self_check) {
     Plan plan;
     plan.node = broker.describe();
     plan.roots = roots_of(plan.node, request.repository);
-    SelfCheck(broker.identity()).check_layout(plan.node);
+    self_check.check_layout(plan.node);
     plan.max_pause = request.max_pause.value_or(job.max_pause);
     plan.rate_limit = request.rate_limit.value_or(job.rate_limit);
     return plan;
@@ -131,39 +132,6 @@ void index_payload(SnapshotIndex& index, std::string_view payload) {
     }
 }
 
-// Streams the checkpoint into metadata/snapshot: docs/format.md, "metadata/snapshot".
-void write_metadata(BackupWriter& writer, Broker& broker, Summary& summary, ProgressMeter& progress,
-                    MakingLog& log) {
-    auto snapshot = writer.add_file("metadata/snapshot", "metadata");
-    SnapshotIndex index;
-    const SelfCheck self_check(broker.identity());
-    const auto counts = broker.stream_checkpoint([&](std::string_view payload) {
-        index_payload(index, payload);
-        self_check.check_records(payload);
-        snapshot.append(chunk_header(payload));
-        snapshot.append(payload);
-        progress("metadata", snapshot.size());
-    });
-    if (counts.items != index.items()) {
-        throw Error(ErrorCode::failed,
-                    "the plugin sent " + std::to_string(index.items()) +
-                        " metadata items but counts " + std::to_string(counts.items),
-                    "Please report this with the broker's log; no backup was made.");
-    }
-    const auto bytes = snapshot.size();
-    snapshot.close();
-    summary.metadata.messages = counts.messages;
-    summary.metadata.items = counts.items;
-    log.metadata(summary.metadata, bytes);
-    const auto& standing = index.counts();
-    summary.counts = {.vhosts = standing[Category::vhosts],
-                      .users = standing[Category::users],
-                      .queues = standing[Category::queues],
-                      .exchanges = standing[Category::exchanges],
-                      .bindings = standing[Category::bindings],
-                      .policies = standing[Category::policies]};
-}
-
 void add(MessageTotals& totals, const QueueStatistics& queue) {
     totals.queues += queue.ready || queue.unacknowledged ? 1U : 0U;
     totals.ready += queue.ready.value_or(0);
@@ -204,11 +172,43 @@ struct Work {
     Broker& broker;
     const Plan& plan;
     BackupWriter& writer;
+    const SelfCheck& self_check;
     const SpaceGuard& space;
     ProgressMeter& progress;
     std::vector<std::string>& warnings;
     MakingLog& log;
 };
+
+// Streams the checkpoint into metadata/snapshot: docs/format.md, "metadata/snapshot".
+void write_metadata(const Work& work, Summary& summary) {
+    auto snapshot = work.writer.add_file("metadata/snapshot", "metadata");
+    SnapshotIndex index;
+    const auto counts = work.broker.stream_checkpoint([&](std::string_view payload) {
+        index_payload(index, payload);
+        work.self_check.check_records(payload);
+        snapshot.append(chunk_header(payload));
+        snapshot.append(payload);
+        work.progress("metadata", snapshot.size());
+    });
+    if (counts.items != index.items()) {
+        throw Error(ErrorCode::failed,
+                    "the plugin sent " + std::to_string(index.items()) +
+                        " metadata items but counts " + std::to_string(counts.items),
+                    "Please report this with the broker's log; no backup was made.");
+    }
+    const auto bytes = snapshot.size();
+    snapshot.close();
+    summary.metadata.messages = counts.messages;
+    summary.metadata.items = counts.items;
+    work.log.metadata(summary.metadata, bytes);
+    const auto& standing = index.counts();
+    summary.counts = {.vhosts = standing[Category::vhosts],
+                      .users = standing[Category::users],
+                      .queues = standing[Category::queues],
+                      .exchanges = standing[Category::exchanges],
+                      .bindings = standing[Category::bindings],
+                      .policies = standing[Category::policies]};
+}
 
 // The part of a backup that is of one instant: the node's files, its metadata and its counts.
 void write_instant(const Work& work, Summary& summary) {
@@ -241,7 +241,7 @@ void write_instant(const Work& work, Summary& summary) {
     summary.metadata.activation_us = image.checkpoint.activation_us;
     summary.metadata.tables = image.checkpoint.tables;
     summary.metadata.skipped = image.checkpoint.skipped;
-    write_metadata(work.writer, broker, summary, work.progress, work.log);
+    write_metadata(work, summary);
     broker.end_checkpoint();
     write_statistics(work.writer, counted, summary);
 
@@ -261,7 +261,7 @@ Summary write_and_publish(const Work& work) {
     work.log.configuration(work.plan.node.configuration.size());
     auto summary = begin_summary(work.broker.identity(), work.plan.node);
     write_instant(work, summary);
-    if (auto warning = SelfCheck(work.broker.identity()).warning(); !warning.empty()) {
+    if (auto warning = work.self_check.warning(); !warning.empty()) {
         work.warnings.push_back(std::move(warning));
     }
     work.progress("publishing", 0);
@@ -305,13 +305,14 @@ BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupReques
         const auto job = broker.begin_job(request.repository, request.job);
         number = job.number;
         // What is wrong with the request is said before anything is made or waited for.
-        auto plan = make_plan(broker, request, job);
+        const SelfCheck self_check(broker.identity());
+        auto plan = make_plan(broker, request, job, self_check);
         const auto repository = Repository::open_or_create(file_system, request.repository);
         ProgressMeter progress(broker, job.number, listener);
         MakingLog log;
         const auto lock = take_lock(broker, repository, request.lock_patience, progress, log);
         if (log.has_waited()) {
-            plan = make_plan(broker, request, job);
+            plan = make_plan(broker, request, job, self_check);
         }
         const SpaceGuard space(file_system, repository.directory(), plan.roots,
                                plan.node.disk_free_limit);
@@ -319,8 +320,8 @@ BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupReques
 
         BackupResult result;
         result.id = writer.id();
-        result.summary =
-            write_and_publish({broker, plan, writer, space, progress, result.warnings, log});
+        result.summary = write_and_publish(
+            {broker, plan, writer, self_check, space, progress, result.warnings, log});
 
         // The backup exists from here on: a plugin that cannot be told any more does not undo it.
         try {

@@ -8,8 +8,6 @@
 namespace hot_backup {
 namespace {
 
-constexpr std::string_view mark = "log";
-
 // Not within a character of UTF-8.
 void cut(std::string& text) {
     if (text.size() <= longest_log_text) {
@@ -62,13 +60,13 @@ void append_to_log(const Repository& repository, std::string_view backup_id, Log
     for (const auto& one : events) {
         lines.push_back(to_json(one));
     }
-    write_mark(repository, lock, backup_id, mark, lines);
+    write_mark(repository, lock, backup_id, log_mark, lines);
 }
 
 std::vector<LogEvent> read_later_log(const Repository& repository, std::string_view backup_id) {
     std::vector<LogEvent> events;
     try {
-        for (const auto& line : read_mark(repository, backup_id, mark)) {
+        for (const auto& line : read_mark(repository, backup_id, log_mark)) {
             events.push_back(read_log_event(Fields(line)));
         }
     } catch (const Error&) {

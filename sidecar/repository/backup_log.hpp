@@ -24,6 +24,8 @@ struct LogEvent {
     bool operator==(const LogEvent&) const = default;
 };
 
+inline constexpr std::string_view log_mark = "log";
+
 // Of a manifest or a mark: the rest belongs to a backup that goes round in circles.
 inline constexpr std::size_t most_log_events = 200;
 // In bytes. A longer one is cut.

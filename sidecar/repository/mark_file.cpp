@@ -66,7 +66,8 @@ void write_mark(const Repository& repository, const MarksLock& /*held*/, std::st
     file_system.sync_directory(repository.directory());
 
     // On a network file system that does not share the flock, two writers still do not meet.
-    const Path temporary = mark_path(repository, backup_id, mark) += "." + random_uuid() + ".tmp";
+    const Path temporary = mark_path(repository, backup_id, mark) +=
+        "." + random_uuid() + std::string(unfinished_mark);
     try {
         const auto file = file_system.create(temporary);
         file_system.inherit_owner(temporary);

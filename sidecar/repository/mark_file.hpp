@@ -26,6 +26,9 @@ private:
     std::unique_ptr<OpenFile> file_;
 };
 
+// What the file is called until it is whole: "ID.protected.UUID.tmp".
+inline constexpr std::string_view unfinished_mark = ".tmp";
+
 // The name of the file: "ID.protected".
 std::string mark_name(std::string_view backup_id, std::string_view mark);
 Path mark_path(const Repository& repository, std::string_view backup_id, std::string_view mark);

@@ -10,8 +10,6 @@ namespace hot_backup {
 namespace {
 
 constexpr std::string_view protected_mark = "protected";
-constexpr std::string_view log_mark = "log";
-constexpr std::string_view temporary_suffix = ".tmp";
 
 struct CheckWords {
     std::string_view mark;
@@ -173,7 +171,7 @@ void sweep_marks(const Repository& repository, const std::vector<std::string>& b
     std::vector<std::string> stray = list_directory(repository);
     std::erase_if(stray, [&](const std::string& name) {
         const auto id = name.substr(0, name.find('Z') + 1);
-        const bool left_over = name.ends_with(temporary_suffix) ||
+        const bool left_over = name.ends_with(unfinished_mark) ||
                                !std::binary_search(backup_ids.begin(), backup_ids.end(), id);
         return !is_backup_id(id) || !left_over;
     });

@@ -1,5 +1,7 @@
 #include "tests/capture/raft_entries.hpp"
 
+#include "tests/harness/adler32.hpp"
+
 namespace capture_test {
 
 namespace {
@@ -10,17 +12,6 @@ std::string big_endian(std::uint64_t value, int size) {
         bytes += static_cast<char>(value >> shift & 0xffU);
     }
     return bytes;
-}
-
-std::uint32_t adler32(std::string_view bytes) {
-    constexpr std::uint32_t modulus = 65521;
-    std::uint32_t low = 1;
-    std::uint32_t high = 0;
-    for (const char byte : bytes) {
-        low = (low + static_cast<unsigned char>(byte)) % modulus;
-        high = (high + low) % modulus;
-    }
-    return high << 16U | low;
 }
 
 }  // namespace
@@ -34,7 +25,7 @@ std::string raft_entry(std::string_view data, const RaftEntryOptions& options) {
     const std::string checked = big_endian(7, 8) + big_endian(1, 8) + std::string(data);
     const std::string writer = options.known ? big_endian(0x400000, 3)
                                              : big_endian(0, 3) + big_endian(uid.size(), 2) + uid;
-    return writer + big_endian(options.adler32.value_or(adler32(checked)), 4) +
+    return writer + big_endian(options.adler32.value_or(harness::adler32(checked)), 4) +
            big_endian(data.size(), 4) + checked;
 }
 

@@ -15,11 +15,6 @@ packages=rabbitmq-server,erlang-base,erlang-dev,erlang-eunit,erlang-tools,cmake,
 
 # A change of what belongs into a root makes it anew.
 made=$root/.rabbitmq-hot-backup
-if [ "$(cat "$made" 2> /dev/null)" = "$packages" ]; then
-    echo "$root"
-    exit
-fi
-
 mkdir -p "$roots"
 exec 9> "$roots/.lock"
 flock 9

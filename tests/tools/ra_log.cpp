@@ -1,6 +1,7 @@
 #include "tests/tools/ra_log.hpp"
 
 #include "erlang_port/external_term.hpp"
+#include "tests/harness/adler32.hpp"
 #include "tests/harness/temp_dir.hpp"
 
 #include <boost/crc.hpp>
@@ -78,17 +79,6 @@ std::uint32_t crc32(std::string_view bytes) {
     boost::crc_32_type crc;
     crc.process_bytes(bytes.data(), bytes.size());
     return crc.checksum();
-}
-
-std::uint32_t adler32(std::string_view bytes) {
-    constexpr std::uint32_t modulus = 65521;
-    std::uint32_t low = 1;
-    std::uint32_t high = 0;
-    for (const char byte : bytes) {
-        low = (low + static_cast<unsigned char>(byte)) % modulus;
-        high = (high + low) % modulus;
-    }
-    return high << 16U | low;
 }
 
 // Files of a directory whose names end so, in order; none when there is no such directory.
@@ -187,7 +177,7 @@ private:
         const std::uint64_t index = bytes_.number(8);
         const std::uint64_t term = bytes_.number(8);
         const std::string_view data = bytes_.take(length);
-        if (adler != 0 && adler != adler32(checked.substr(0, 16 + length))) {
+        if (adler != 0 && adler != harness::adler32(checked.substr(0, 16 + length))) {
             throw Malformed{"has a wrong checksum at byte " + std::to_string(start)};
         }
         Log& log = logs_[uids_[number]];

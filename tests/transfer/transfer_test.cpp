@@ -210,8 +210,8 @@ void write_batch(const std::string& queue, const std::vector<std::string>& bodie
     }
     source_broker().eval(
         "{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"" + queue +
-        "\">>)), #{leader_pid := Leader} = amqqueue:get_type_state(Q), Entries = <<" + entries +
-        ">>, osiris:write(Leader, undefined, 1, {batch, " + std::to_string(bodies.size()) + ", " +
+        "\">>)), Entries = <<" + entries +
+        ">>, osiris:write(amqqueue:get_pid(Q), undefined, 1, {batch, " + std::to_string(bodies.size()) + ", " +
         std::to_string(compression) + ", byte_size(Entries), Entries}).");
 }
 
