@@ -5,6 +5,7 @@
 #include "sidecar/definitions/json_writer.hpp"
 #include "sidecar/definitions/records.hpp"
 #include "sidecar/definitions/text.hpp"
+#include "sidecar/rabbitmq_version.hpp"
 
 #include <array>
 #include <ostream>
@@ -45,7 +46,9 @@ public:
     DefinitionsWriter(Snapshot& snapshot, const DefinitionsHeader& header)
         : snapshot_(snapshot),
           json_(text_),
-          tags_as_string_(header.rabbitmq_version.starts_with("3.8.")) {}
+          tags_as_string_(header.rabbitmq_version.starts_with("3.8.")),
+          with_log_exchange_(RabbitmqVersion::of(header.rabbitmq_version) >=
+                             RabbitmqVersion{4, 2, 4}) {}
 
     // Calls `consume` with each definition of the section.
     void write(const Section& section, const std::function<void(std::string_view)>& consume) {
@@ -193,8 +196,9 @@ private:
             return;
         }
         // rabbit_definitions:list_exchanges/0. Their bindings are exported all the same.
-        if (exchange.internal || exchange.resource.name.empty() ||
-            exchange.resource.name.starts_with("amq.")) {
+        const auto& name = exchange.resource.name;
+        if ((exchange.internal || name.empty() || name.starts_with("amq.")) &&
+            !(with_log_exchange_ && name == "amq.rabbitmq.log")) {
             return;
         }
         json_.begin_object();
@@ -259,6 +263,7 @@ private:
     std::string text_;  // of the definition at hand; empty when it is left out
     JsonWriter json_;
     const bool tags_as_string_;
+    const bool with_log_exchange_;
     std::unordered_set<std::string> left_out_;
 };
 

@@ -8,9 +8,9 @@
 // - property lists (limits, parameter values) are always objects, where the broker's encoders
 //   differ among versions;
 // - what the broker keeps for itself among parameters is left out: no broker takes it back;
-// - vhosts of RabbitMQ 4.0 and 4.1 say their default queue type in `metadata` only, and not the
-//   node's default, which no record holds; 4.3's copy of amq.rabbitmq.log is left out, since
-//   importers skip it.
+// - vhosts say their default queue type in `metadata` only: 4.0 and 4.1.0 say it once more, and for
+//   vhosts without one that of the node, which an import would give them for good. 4.1.1 took that
+//   back.
 #pragma once
 
 #include "sidecar/definitions/snapshot_reader.hpp"

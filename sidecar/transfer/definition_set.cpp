@@ -26,6 +26,11 @@ DefinitionSet read_definitions(Snapshot& snapshot, const std::string& rabbitmq_v
                 return;
             }
             auto definition = Json::parse(text);
+            // No broker takes an exchange with a name of its own from outside.
+            if (section == "exchanges" &&
+                definition.at("name").get_ref<const std::string&>().starts_with("amq.")) {
+                return;
+            }
             if (!vhosts.contains(definition.at(section == "vhosts" ? "name" : "vhost"))) {
                 return;
             }

@@ -211,10 +211,8 @@ export(File) ->
         queues := lists:filter(fun(D) -> Stays(queue, <<"name">>, D) end,
                                maps:get(queues, Definitions)),
         vhosts := lists:map(fun without_default_of_node/1, maps:get(vhosts, Definitions)),
-        exchanges := lists:filter(fun(#{<<"name">> := Name} = D) ->
-                                          Name =/= <<"amq.rabbitmq.log">>
-                                              andalso Stays(exchange, <<"name">>, D)
-                                  end, maps:get(exchanges, Definitions)),
+        exchanges := lists:filter(fun(D) -> Stays(exchange, <<"name">>, D) end,
+                                  maps:get(exchanges, Definitions)),
         bindings := lists:filter(
                       fun(#{<<"destination_type">> := Type} = D) ->
                               Stays(exchange, <<"source">>, D)
@@ -222,13 +220,14 @@ export(File) ->
                       end, maps:get(bindings, Definitions))},
     ok = file:write_file(File, rabbit_json:encode(Filtered)).
 
-%% RabbitMQ 4.0 and 4.1 say for each vhost which type a queue has there that is declared without
+%% RabbitMQ 4.0 and 4.1.0 say for each vhost which type a queue has there that is declared without
 %% one, though it be the node's. What is the vhost's is in its metadata, too.
 without_default_of_node(#{<<"metadata">> := _} = Vhost) ->
     {ok, Version} = application:get_key(rabbit, vsn),
-    case lists:member(lists:sublist(Version, 4), ["4.0.", "4.1."]) of
-        true -> maps:remove(<<"default_queue_type">>, Vhost);
-        false -> Vhost
+    case Version of
+        "4.0." ++ _ -> maps:remove(<<"default_queue_type">>, Vhost);
+        "4.1.0" -> maps:remove(<<"default_queue_type">>, Vhost);
+        _ -> Vhost
     end;
 without_default_of_node(Vhost) ->
     Vhost.

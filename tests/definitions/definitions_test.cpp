@@ -222,6 +222,13 @@ TEST_CASE("exchanges, without RabbitMQ's own and internal ones") {
          "arguments": {}}])"));
 }
 
+TEST_CASE("the exchange of the broker's log is in definitions from 4.2.4 on") {
+    const auto log = durable_exchange(with(exchange("/", "amq.rabbitmq.log"), 5, atom("true")));
+    CHECK(write({log}, "4.2.3").document["exchanges"].empty());
+    CHECK(write({log}, "4.2.4").document["exchanges"].size() == 1);
+    CHECK(write({log}, "4.3.0").document["exchanges"][0]["name"] == "amq.rabbitmq.log");
+}
+
 TEST_CASE("bindings, those of internal exchanges too, without the default exchange's") {
     const auto to_exchange = with(binding("v", "x", "", "k"), 3, resource("v", "exchange", "y"));
     const auto bindings = definitions(

@@ -54,6 +54,23 @@ rabbitmqctl eval 'application:get_env(rabbitmq_hot_backup, max_pause).' | grep -
 dpkg -i /tmp/package.deb > /tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log >&2; fail "dpkg -i, again"; }
 grep -q "max_pause = 200ms" /etc/rabbitmq/conf.d/hot-backup.conf || fail "an upgrade loses settings"
 
+# Other plugins go on and off beside it, and no tool misses it.
+rabbitmq-plugins enable rabbitmq_shovel > /tmp/plugins.log 2>&1 || { cat /tmp/plugins.log >&2; fail "no other plugin is enabled"; }
+rabbitmq-plugins disable rabbitmq_shovel >> /tmp/plugins.log 2>&1 || { cat /tmp/plugins.log >&2; fail "no other plugin is disabled"; }
+if grep -q missing /tmp/plugins.log; then fail "rabbitmq-plugins misses it: $(cat /tmp/plugins.log)"; fi
+
+# Another RabbitMQ comes, and goes. What Debian's rabbitmq-plugins needs to find the plugin comes and goes with it.
+triggered() { dpkg-trigger --by-package=rabbitmq-server /usr/lib/rabbitmq/lib && dpkg --triggers-only -a; }
+links() { find "$1" -maxdepth 2 -type l -name 'rabbitmq_hot_backup-*' | wc -l; }
+wanted=$(links /usr/lib/rabbitmq/lib/rabbitmq_server-*)
+other=/usr/lib/rabbitmq/lib/rabbitmq_server-99.0
+mkdir -p $other/plugins/rabbit-99.0
+triggered
+[ "$(links $other)" = "$wanted" ] || fail "a new RabbitMQ's tools do not find the plugin"
+rmdir $other/plugins/rabbit-99.0
+triggered
+[ ! -e $other ] || fail "something stays where a RabbitMQ was"
+
 # Removed under a running node, which goes on, and starts again.
 dpkg -r rabbitmq-hot-backup > /tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log >&2; fail "dpkg -r"; }
 rabbitmqctl eval 'lists:keymember(rabbitmq_hot_backup, 1, application:which_applications()).' | grep -q false ||

@@ -119,7 +119,18 @@ class Broker {
         return this.eval(`application:set_env(rabbitmq_hot_backup, ${name}, ${value}).`);
     }
 
+    // What the broker's log says of requests that its processes died of.
+    tellCrashes() {
+        for (const file of fs.readdirSync(this.directory, {recursive: true})) {
+            if (!/\/log\/[^/]*\.log$/.test(file)) continue;
+            const lines = fs.readFileSync(path.join(this.directory, file), 'utf8').split('\n');
+            const crashes = lines.filter(line => /request process exit|exited with reason/.test(line));
+            if (crashes.length > 0) console.error(crashes.slice(0, 20).join('\n'));
+        }
+    }
+
     async stop() {
+        this.tellCrashes();
         this.process.kill('SIGTERM');
         await this.ended;
         fs.rmSync(this.directory, {recursive: true, force: true});

@@ -303,9 +303,12 @@ test('Restore this queue leads through a dry run', async () => {
     await admin.outcome('restore', 'done').getByText(/12 messages delivered/).waitFor();
     assert.equal(await broker.messagesIn('/', 'orders.rescue'), 12);
     assert.equal(await broker.messagesIn('/', 'orders'), 12);
-    await admin.page.click('a:text-is("See the queue")');
-    await admin.page.waitForSelector('h1:has-text("orders.rescue")');
     assert_no_complaints(admin);
+    // What RabbitMQ's own page then shows is not ours: its statistics may fail on a busy machine.
+    await admin.page.click('a:text-is("See the queue")');
+    await admin.page.waitForURL('**/#/queues/%2F/orders.rescue');
+    await admin.openList();
+    admin.complaints.length = 0;
 });
 
 test('the list is sorted and paged, and its chart shows each backup', async () => {
@@ -347,8 +350,8 @@ test('Delete asks first, and a page that is empty then is left', async () => {
     await admin.button('remove', next).click();
     await admin.page.waitForSelector('h1:text-is("Backups")');
     assert.equal((await broker.backups()).length, 2);
-    // The second page of the list is not there any more.
-    assert_no_complaints(admin, refused(400));
+    // The second page of the list is not there any more, nor is what was still being read of a backup.
+    assert_no_complaints(admin, refused('40[04]'));
 });
 
 async function close_popup() {
@@ -358,8 +361,7 @@ async function close_popup() {
 
 test('Prune says what would go, and asks before it does', async () => {
     await broker.backUp();
-    await admin.visit('#/');
-    await admin.page.waitForSelector('h1:text-is("Overview")');
+    await admin.page.reload();
     await admin.openList();
     await admin.page.click('h2:text-is("Prune")');
     await admin.button('plan_prune').click();
