@@ -359,7 +359,7 @@ TEST_CASE("flipped bits end a restore, and a salvaged node serves the rest") {
         return found;
     };
     // The kind of file, and the queues that may lack messages without it.
-    const std::map<std::string, std::vector<std::string>> damages{
+    std::map<std::string, std::vector<std::string>> damages{
         {".rdq", {"classic", "classic v2"}},
         {".qi", {"classic v2"}},
         {".qs", {"classic v2"}},
@@ -370,8 +370,14 @@ TEST_CASE("flipped bits end a restore, and a salvaged node serves the rest") {
         {".segment", {"stream"}},
         {".index", {"stream"}},
     };
-    // An index is in its journal until the queue has nothing to do, then in its segments.
-    REQUIRE((!file_with("journal.jif").empty() || !file_with(".idx").empty()));
+    if (tested_version() < hot_backup::RabbitmqVersion{4, 0, 0}) {
+        // An index is in its journal until the queue has nothing to do, then in its segments.
+        REQUIRE((!file_with("journal.jif").empty() || !file_with(".idx").empty()));
+    } else {
+        // Every classic queue is of version 2.
+        damages[".qi"].emplace_back("classic");
+        damages[".qs"].emplace_back("classic");
+    }
     for (const auto& [ending, affected] : damages) {
         const bool is_tested = std::ranges::any_of(kinds, [&](const auto& kind) {
             return std::ranges::find(affected, kind.first) != affected.end();
