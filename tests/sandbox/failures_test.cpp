@@ -48,8 +48,14 @@ Process& wait_for_broker(Process& drill, const fs::path& scratch, bool booted) {
 
 TEST_CASE("a broker that does not boot leaves its log and nothing else") {
     auto& node = backed_up_node();
+    // Mnesia's schema; the names of the Raft servers where there is none.
+    auto tables = paths_of(node.repository(), node.backup, "data/schema", ".DAT");
+    if (tables.empty()) {
+        tables = paths_of(node.repository(), node.backup, "data/coordination/", "/names.dets");
+    }
+    REQUIRE(tables.size() == 1);
     const auto broken =
-        rewrite_backup(node.repository(), node.backup, {{"data/schema.DAT", "this is no table"}});
+        rewrite_backup(node.repository(), node.backup, {{tables.front(), "this is no table"}});
     const TempDir scratch;
     const auto result = drill(node.repository(), broken, scratch.path());
     CHECK(error_of(result, 1) ==
@@ -59,7 +65,7 @@ TEST_CASE("a broker that does not boot leaves its log and nothing else") {
     CHECK(left.front().ends_with(".log"));
     const auto log = scratch.path() / left.front();
     CHECK(result.line("error").at("hint").get<std::string>().find(log) != std::string::npos);
-    CHECK(read_file(log).find("schema") != std::string::npos);
+    CHECK(read_file(log).find(fs::path(tables.front()).stem()) != std::string::npos);
     CHECK((fs::status(log).permissions() & fs::perms::mask) ==
           (fs::perms::owner_read | fs::perms::owner_write));
     CHECK(processes_of(scratch.path()).empty());

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <set>
+#include <stdexcept>
 
 namespace sandbox_test {
 
@@ -196,8 +197,10 @@ std::string rewrite_backup(const fs::path& directory, const std::string& backup,
     const Lock lock(posix_file_system(), repository.directory(), "test");
     BackupWriter writer(repository, lock);
     auto manifest = repository.read_manifest(backup);
+    std::size_t found = 0;
     while (const auto entry = manifest.next_file()) {
         const auto other = contents.find(entry->path);
+        found += other == contents.end() ? 0U : 1U;
         if (other == contents.end()) {
             writer.add_entry(*entry);
         } else if (other->second) {
@@ -205,6 +208,9 @@ std::string rewrite_backup(const fs::path& directory, const std::string& backup,
             file.append(*other->second);
             file.close();
         }
+    }
+    if (found != contents.size()) {
+        throw std::logic_error("the backup lacks a file that is to be rewritten");
     }
     auto summary = manifest.summary();
     if (change) {
