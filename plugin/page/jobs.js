@@ -112,6 +112,8 @@ function finding_text(finding) {
     case 'left_out':
         return 'queue ' + finding.queue + ' in vhost ' + finding.vhost + ' is left out: ' +
             finding.reason;
+    case 'changed':
+        return 'queue ' + finding.queue + ' in vhost ' + finding.vhost + ': ' + finding.reason;
     case 'definition':
         return finding.kind + ' ' + finding.name +
             (finding.kind === 'vhost' ? '' : ' in vhost ' + finding.vhost) +
@@ -134,6 +136,7 @@ function plan_of(lines) {
     function of_type(type) {
         return lines.filter(function(line) { return line.message_type === type; });
     }
-    return {queues: of_type('queue'), left_out: of_type('left_out'), missing: of_state('missing'),
-            differing: of_state('differs'), withheld: of_state('withheld')};
+    return {queues: of_type('queue'), left_out: of_type('left_out'), changed: of_type('changed'),
+            missing: of_state('missing'), differing: of_state('differs'),
+            withheld: of_state('withheld')};
 }

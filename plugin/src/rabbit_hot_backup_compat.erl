@@ -15,7 +15,7 @@
 -export([metadata_store/0]).
 -export([configuration_files/0, directories/0, node_files/0, path/1]).
 -export([ra_directories/0, stream_offsets/0, stream_replicas/0]).
--export([import_definitions/1]).
+-export([policy_keys/0, refused_arguments/0, import_definitions/1, is_queue/2]).
 -export([decode_json/1]).
 
 -export_type([configuration_file/0, place/0, queue/0]).
@@ -217,6 +217,34 @@ is_main(_, _) ->
 -spec fragment(file:filename_all()) -> binary().
 fragment(File) ->
     <<"conf.d/", (path(filename:basename(File)))/binary>>.
+
+-spec policy_keys() -> [binary()].
+%% What a policy may say on this node, by RabbitMQ and its plugins: one that says anything else is
+%% refused.
+policy_keys() ->
+    Keys = [atom_to_binary(Key) || {Key, _} <- rabbit_registry:lookup_all(policy_validator)],
+    case is_locator_refused() of
+        true -> Keys -- [<<"queue-master-locator">>];
+        false -> Keys
+    end.
+
+-spec refused_arguments() -> [binary()].
+%% Arguments that this node declares no queue with, and earlier releases do.
+refused_arguments() ->
+    [<<"x-queue-master-locator">> || is_locator_refused()].
+
+-spec is_locator_refused() -> boolean().
+%% It can be permitted in the configuration of 4.3, which denies it by default.
+is_locator_refused() ->
+    has(rabbit_queue_location, master_locator_permitted, 0)
+        andalso not rabbit_queue_location:master_locator_permitted().
+
+-spec is_queue(VHost :: binary(), Name :: binary()) -> boolean().
+is_queue(VHost, Name) ->
+    case rabbit_amqqueue:lookup(rabbit_misc:r(VHost, queue, Name)) of
+        {ok, _} -> true;
+        {error, _} -> false
+    end.
 
 -spec import_definitions(Json :: binary()) -> ok | {error, term()}.
 %% Leaves vhosts, exchanges, queues and bindings alone that exist. It overwrites users, policies and

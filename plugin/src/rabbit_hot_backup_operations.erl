@@ -98,6 +98,9 @@ plan(checkpoint_end, _, #{session := Session, checkpoint := Checkpoint}) ->
                              ok = rabbit_hot_backup_checkpoints:deactivate(Session),
                              {ok, #{}, #{checkpoint => undefined}}
                      end};
+plan(definition_rules, _, _) ->
+    {now, {ok, #{policy_keys => rabbit_hot_backup_compat:policy_keys(),
+                 refused_arguments => rabbit_hot_backup_compat:refused_arguments()}, #{}}};
 plan(import_definitions, #{json := Json}, _) when is_binary(Json) ->
     {later, fun() -> import_definitions(Json) end};
 plan(Operation, Arguments, #{session := Session})
@@ -149,11 +152,27 @@ outcome(_) ->
 import_definitions(Json) ->
     case rabbit_hot_backup_compat:import_definitions(Json) of
         ok ->
-            {ok, #{}, #{}};
+            check_queues(Json);
         {error, Reason} ->
             {error, rabbit_hot_backup_protocol:error(
                       failed, "definitions could not be declared: ~ts", [reason(Reason)],
                       "See the log of the node.")}
+    end.
+
+-spec check_queues(binary()) -> answer().
+%% RabbitMQ's import does not look whether a queue was refused.
+check_queues(Json) ->
+    Queues = maps:get(<<"queues">>, rabbit_hot_backup_compat:decode_json(Json), []),
+    case [Queue || #{<<"vhost">> := VHost, <<"name">> := Name} = Queue <- Queues,
+                   not rabbit_hot_backup_compat:is_queue(VHost, Name)] of
+        [] ->
+            {ok, #{}, #{}};
+        [#{<<"vhost">> := VHost, <<"name">> := Name} | _] ->
+            {error, rabbit_hot_backup_protocol:error(
+                      failed, "queue ~ts in vhost ~ts was refused by RabbitMQ's import",
+                      [Name, VHost],
+                      "Declare it as it is to be, and restore again; the node says what it "
+                      "refuses. Or leave it out.")}
     end.
 
 -spec reason(term()) -> iodata().

@@ -9,6 +9,7 @@
 #include "sidecar/repository/checksum.hpp"
 #include "sidecar/transfer/transfer.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -98,6 +99,28 @@ private:
                              {"vhost", left_out.queue.vhost},
                              {"queue", left_out.queue.name},
                              {"reason", left_out.reason}});
+        }
+        for (const auto& change : plan_.changes) {
+            report_change(change);
+        }
+    }
+
+    // One line for all queues that it is about, of which it names the first.
+    void report_change(const VersionChange& change) {
+        constexpr std::size_t named = 3;
+        std::string names;
+        for (std::size_t n = 0; n < std::min(named, change.queues.size()); ++n) {
+            names += (n == 0 ? "" : ", ") + describe(change.queues[n]);
+        }
+        if (change.queues.size() > named) {
+            names += " and " + plural(change.queues.size() - named, "other", "others");
+        }
+        output_.warning(printable(names) + ": " + change.what);
+        for (const auto& queue : change.queues) {
+            output_.message({{"message_type", "changed"},
+                             {"vhost", queue.vhost},
+                             {"queue", queue.name},
+                             {"reason", change.what}});
         }
     }
 

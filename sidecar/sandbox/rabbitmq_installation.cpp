@@ -16,8 +16,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* packaged_servers = "/usr/lib/rabbitmq/lib";
 constexpr const char* install_hint =
-    "Install the package rabbitmq-server in the version of the backup, or name the server's "
-    "directory (which holds sbin and plugins) with --rabbitmq-home.";
+    "Install the package rabbitmq-server in the version of the backup, name the server's directory "
+    "(which holds sbin and plugins) with --rabbitmq-home, or run this where that version is: a "
+    "restore --into reaches its node over the network.";
 
 // By the broker's own application among the plugins: a directory, or an archive up to 3.8.
 std::optional<std::string> version_of(const Path& home) {

@@ -159,10 +159,29 @@ BootedBackup::BootedBackup(const Repository& repository, const std::string& back
         callbacks.restored(restored_);
     }
     const auto boot_begin = Clock::now();
-    keep_log_of([&] {
-        sandbox_.emplace(restored_, summary.instant, scratch_, options, callbacks.interrupt);
-    });
+    keep_log_of([&] { boot(summary, options, callbacks.interrupt); });
     boot_time_ = Clock::now() - boot_begin;
+}
+
+void BootedBackup::boot(const Summary& summary, const SandboxOptions& options,
+                        const std::function<void()>& interrupt) {
+    try {
+        sandbox_.emplace(restored_, summary.instant, scratch_, options, interrupt);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::interrupted ||
+            options.rabbitmq.version == summary.rabbitmq_version) {
+            throw;
+        }
+        throw Error(ErrorCode::failed,
+                    "RabbitMQ " + options.rabbitmq.version +
+                        " does not boot a backup of RabbitMQ " + summary.rabbitmq_version + ": " +
+                        error.what(),
+                    error.hint() +
+                        " RabbitMQ upgrades only from some releases, with all their feature flags "
+                        "enabled. Run this where RabbitMQ " +
+                        summary.rabbitmq_version +
+                        " is installed: a restore --into reaches its node over the network.");
+    }
 }
 
 void BootedBackup::keep_log_of(const std::function<void()>& use) {

@@ -76,6 +76,9 @@ public:
     void keep_log_of(const std::function<void()>& use);
 
 private:
+    void boot(const Summary& summary, const SandboxOptions& options,
+              const std::function<void()>& interrupt);
+
     ScratchDirectory scratch_;
     RestoredNode restored_;
     std::optional<Sandbox> sandbox_;

@@ -1,52 +1,15 @@
 #include "sidecar/transfer/definition_difference.hpp"
 
 #include "erlang_port/error.hpp"
+#include "sidecar/transfer/policies.hpp"
 
 #include <algorithm>
-#include <regex>
 #include <set>
-#include <string_view>
 
 namespace hot_backup {
 namespace {
 
 using State = DefinitionFinding::State;
-
-std::string text_of(const Json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-// RabbitMQ's patterns are Perl's. One that this reader does not understand counts as matching: then
-// the policy is rather withheld than applied where nobody expects it.
-bool matches(const Json& policy, const std::string& name) {
-    try {
-        return std::regex_search(name, std::regex(text_of(policy, "pattern")));
-    } catch (const std::regex_error&) {
-        return true;
-    }
-}
-
-bool applies_to_queue(const Json& policy, const Json& queue) {
-    const auto to = text_of(policy, "apply-to");
-    const auto type = text_of(queue, "type");
-    const bool kind = to == "all" || to == "queues" || to == type + "_queues" || to == type + "s";
-    return kind && matches(policy, text_of(queue, "name"));
-}
-
-// Policies for everything rarely say anything that an exchange looks at.
-bool applies_to_exchange(const Json& policy, const std::string& exchange) {
-    const auto to = text_of(policy, "apply-to");
-    if (to != "all" && to != "exchanges") {
-        return false;
-    }
-    const auto definition = policy.value("definition", Json::object());
-    const bool concerned =
-        std::any_of(definition.items().begin(), definition.items().end(), [](const auto& item) {
-            return item.key() == "alternate-exchange" || item.key().starts_with("federation");
-        });
-    return concerned && matches(policy, exchange);
-}
 
 // The arguments, without the one that says the type over again.
 Json comparable_arguments(const Json& definition) {
@@ -73,8 +36,9 @@ std::string difference(const Json& backup, const Json& target) {
 
 class Comparison {
 public:
-    Comparison(const DefinitionSet& backup, const DefinitionSet& target)
-        : backup_(backup), target_(target) {
+    Comparison(const DefinitionSet& backup, const DefinitionSet& target,
+               const DefinitionRules& rules)
+        : backup_(backup), target_(target), rules_(rules) {
         for (const auto& binding : backup.bindings) {
             bindings_to_[destination_of(binding)].push_back(&binding);
         }
@@ -124,9 +88,10 @@ private:
             if (found == target_.queues.end()) {
                 continue;
             }
-            const auto ours = text_of(backup_.queues.at(move.from), "type");
+            const auto& queue = backup_.queues.at(move.from);
+            const auto ours = text_of(queue, "type");
             const auto theirs = text_of(found->second, "type");
-            if (ours != theirs) {
+            if (ours != theirs && !(theirs == "quorum" && is_mirrored(backup_, queue))) {
                 wrong += (wrong.empty() ? "" : "; ") + describe(move.to) + " is a " + theirs +
                          " queue, in the backup it is a " + ours + " queue";
             }
@@ -144,8 +109,8 @@ private:
     }
 
     void declare(const std::string& section, const std::string& kind, const std::string& vhost,
-                 const std::string& name, Json definition) {
-        find(State::missing, kind, vhost, name);
+                 const std::string& name, Json definition, const std::string& detail = {}) {
+        find(State::missing, kind, vhost, name, detail);
         missing_[section].push_back(std::move(definition));
     }
 
@@ -161,6 +126,9 @@ private:
     }
 
     void queue(const QueueMove& move, Json definition) {
+        const auto refused = take_keys(definition["arguments"], [&](const std::string& key) {
+            return rules_.refused_arguments.contains(key);
+        });
         const auto found = target_.queues.find(move.to);
         if (found != target_.queues.end()) {
             const auto what = difference(definition, found->second);
@@ -173,7 +141,28 @@ private:
         if (definition.at("type") != "classic") {
             definition["arguments"]["x-queue-type"] = definition.at("type");
         }
-        declare("queues", "queue", move.to.vhost, move.to.name, std::move(definition));
+        declare("queues", "queue", move.to.vhost, move.to.name, std::move(definition),
+                without(refused, "refuses"));
+    }
+
+    // Takes items out of an object. Returns their names.
+    template <class Condition>
+    static std::string take_keys(Json& object, const Condition& condition) {
+        std::string names;
+        for (auto item = object.begin(); item != object.end();) {
+            if (condition(item.key())) {
+                names += (names.empty() ? "" : ", ") + item.key();
+                item = object.erase(item);
+            } else {
+                ++item;
+            }
+        }
+        return names;
+    }
+
+    // Empty when there are none.
+    std::string without(const std::string& names, const std::string& why) const {
+        return names.empty() ? "" : "without " + names + ", which " + rules_.rabbitmq + " " + why;
     }
 
     void collect_policies(const Json& queue) {
@@ -226,19 +215,42 @@ private:
 
     void policies() {
         for (const auto& name : policies_) {
-            const auto& policy = backup_.policies.at(name);
+            auto policy = backup_.policies.at(name);
+            const auto unknown = take_keys(policy["definition"], [&](const std::string& key) {
+                return !rules_.policy_keys.contains(key);
+            });
             const auto found = target_.policies.find(name);
             if (found != target_.policies.end()) {
                 const bool same = found->second == policy;
                 find(same ? State::same : State::differs, "policy", name.vhost, name.name,
                      same ? "" : "it is " + to_line(found->second));
+            } else if (!unknown.empty() && policy["definition"].empty()) {
+                find(State::withheld, "policy", name.vhost, name.name,
+                     rules_.rabbitmq + " does not know " + unknown +
+                         (has_weaker(name) ? "; policies of lower priority may apply in its place"
+                                           : ""));
             } else if (const auto other = existing_match(policy); !other.empty()) {
                 find(State::withheld, "policy", name.vhost, name.name,
                      "it would change " + other + ", which exists");
             } else {
-                declare("policies", "policy", name.vhost, name.name, policy);
+                declare("policies", "policy", name.vhost, name.name, std::move(policy),
+                        without(unknown, "does not know"));
             }
         }
+    }
+
+    // Only one policy applies to a queue: one that is not there any more uncovers another.
+    bool has_weaker(const Name& name) const {
+        const auto& policy = backup_.policies.at(name);
+        return std::ranges::any_of(policies_, [&](const Name& other) {
+            const auto& weaker = backup_.policies.at(other);
+            return other != name && weaker.value("priority", 0) <= policy.value("priority", 0) &&
+                   std::ranges::any_of(backup_.queues, [&](const auto& queue) {
+                       return queue.first.vhost == name.vhost && other.vhost == name.vhost &&
+                              applies_to_queue(policy, queue.second) &&
+                              applies_to_queue(weaker, queue.second);
+                   });
+        });
     }
 
     // What of the target a policy would apply to; empty when nothing.
@@ -309,6 +321,7 @@ private:
 
     const DefinitionSet& backup_;
     const DefinitionSet& target_;
+    const DefinitionRules& rules_;
     std::map<Destination, std::vector<const Json*>> bindings_to_;
     std::set<std::string> known_bindings_;
     std::set<std::string> vhosts_;
@@ -322,8 +335,9 @@ private:
 }  // namespace
 
 DefinitionDifference compare_definitions(const DefinitionSet& backup, const DefinitionSet& target,
-                                         const std::vector<QueueMove>& queues) {
-    return Comparison(backup, target).compare(queues);
+                                         const std::vector<QueueMove>& queues,
+                                         const DefinitionRules& rules) {
+    return Comparison(backup, target, rules).compare(queues);
 }
 
 }  // namespace hot_backup

@@ -10,6 +10,7 @@
 #include "sidecar/json.hpp"
 #include "sidecar/transfer/definition_set.hpp"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct DefinitionFinding {
     std::string kind;  // "vhost", "policy", "exchange", "queue", "binding"
     std::string vhost;
     std::string name;
-    std::string detail;  // of what differs or is withheld
+    std::string detail;  // of what differs or is withheld, and of what is declared in part only
 
     bool operator==(const DefinitionFinding&) const = default;
 };
@@ -32,6 +33,14 @@ struct DefinitionDifference {
     OrderedJson missing = OrderedJson::object();
 };
 
+// What the broker's RabbitMQ takes. It refuses a policy that says anything else, and a queue with
+// such an argument: both are declared without that, a policy of which nothing is left is withheld.
+struct DefinitionRules {
+    std::string rabbitmq;  // its name, for messages
+    std::set<std::string> policy_keys;
+    std::set<std::string> refused_arguments;
+};
+
 // A queue of the backup, and what it is called in the broker. One with another name is declared
 // without bindings: a copy beside the original, which gets nothing but what is restored.
 struct QueueMove {
@@ -39,8 +48,10 @@ struct QueueMove {
     QueueName to;
 };
 
-// Error usage: a queue exists with another type than in the backup; it names all of these.
+// Error usage: a queue exists with another type than in the backup; it names all of these. One that
+// was mirrored may have become a quorum queue.
 DefinitionDifference compare_definitions(const DefinitionSet& backup, const DefinitionSet& target,
-                                         const std::vector<QueueMove>& queues);
+                                         const std::vector<QueueMove>& queues,
+                                         const DefinitionRules& rules);
 
 }  // namespace hot_backup

@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t portion = 512 * 1024;
 // Queues take RabbitMQ milliseconds each.
 constexpr auto import_time = 10min;
+constexpr auto answer_time = 30s;
 
 // Collects definitions until a portion is full.
 class Import {
@@ -52,15 +53,35 @@ DefinitionSet read_definitions(Broker& broker, const std::set<std::string>& vhos
     return read_definitions(snapshot, broker.identity().rabbitmq_version, vhosts);
 }
 
+DefinitionRules read_definition_rules(Broker& broker) {
+    const auto result = broker.call("definition_rules", make_map({}), answer_time);
+    const MapFields fields("answer to definition_rules", result);
+    const auto names = [&](std::string_view key) {
+        std::set<std::string> all;
+        for (const auto& name : fields.list(key)) {
+            if (const auto* text = name.as<erlang::Binary>()) {
+                all.insert(text->bytes);
+            }
+        }
+        return all;
+    };
+    return {"RabbitMQ " + broker.identity().rabbitmq_version, names("policy_keys"),
+            names("refused_arguments")};
+}
+
 void import_definitions(Broker& broker, const OrderedJson& definitions) {
     Import import(broker);
     // What is needed by others comes first; a policy before the queues that it applies to.
-    for (const auto* section :
+    for (const std::string section :
          {"users", "vhosts", "permissions", "policies", "exchanges", "queues", "bindings"}) {
         if (const auto found = definitions.find(section); found != definitions.end()) {
             for (const auto& definition : *found) {
                 import.add(section, definition);
             }
+        }
+        // Whether RabbitMQ has refused one is seen before anything is bound to it.
+        if (section == "queues") {
+            import.flush();
         }
     }
     import.flush();

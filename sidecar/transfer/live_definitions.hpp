@@ -3,6 +3,7 @@
 
 #include "sidecar/engine/broker.hpp"
 #include "sidecar/json.hpp"
+#include "sidecar/transfer/definition_difference.hpp"
 #include "sidecar/transfer/definition_set.hpp"
 
 #include <set>
@@ -12,6 +13,8 @@ namespace hot_backup {
 
 // By a checkpoint of the broker's metadata, which is held in memory as a whole.
 DefinitionSet read_definitions(Broker& broker, const std::set<std::string>& vhosts);
+
+DefinitionRules read_definition_rules(Broker& broker);
 
 // Hands definitions to RabbitMQ's import, in portions. It leaves vhosts, exchanges, queues and
 // bindings alone that exist, and overwrites users and policies.

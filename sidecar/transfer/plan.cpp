@@ -1,5 +1,6 @@
 #include "erlang_port/error.hpp"
 #include "sidecar/transfer/live_definitions.hpp"
+#include "sidecar/transfer/policies.hpp"
 #include "sidecar/transfer/transfer.hpp"
 
 #include <algorithm>
@@ -23,8 +24,17 @@ std::vector<QueueMove> moves_of(const std::vector<QueueName>& queues,
     return moves;
 }
 
-bool is_transferable(const std::string& type) {
-    return type == "classic" || type == "quorum" || type == "stream";
+// Why a queue cannot come to be `to` in the target; empty when it can.
+std::string reason_to_leave_out(const Json& queue, const QueueName& to,
+                                const DefinitionSet& target) {
+    const auto type = text_of(queue, "type");
+    if (type != "classic" && type != "quorum" && type != "stream") {
+        return "queues of type " + type + " are not known";
+    }
+    if (to.name.starts_with("amq.") && !target.queues.contains(to)) {
+        return "only a server names a queue so: restore it under another name with --as";
+    }
+    return {};
 }
 
 }  // namespace
@@ -39,21 +49,29 @@ TransferPlan plan_transfer(Snapshot& backup, const std::string& rabbitmq_version
         vhosts.insert(queue.vhost);
     }
     const auto ours = read_definitions(backup, rabbitmq_version, vhosts);
+    const auto theirs = read_definitions(target, vhosts);
     std::erase_if(chosen.queues, [&](const QueueName& queue) {
-        const std::string type = ours.queues.at(queue).at("type");
-        if (!is_transferable(type)) {
-            plan.left_out.push_back({queue, "queues of type " + type + " are not known"});
+        const auto reason = reason_to_leave_out(ours.queues.at(queue),
+                                                {queue.vhost, as.value_or(queue.name)}, theirs);
+        if (!reason.empty()) {
+            plan.left_out.push_back({queue, reason});
         }
-        return !is_transferable(type);
+        return !reason.empty();
     });
 
     const auto moves = moves_of(chosen.queues, as);
-    const auto theirs = read_definitions(target, vhosts);
-    plan.difference = compare_definitions(ours, theirs, moves);
+    plan.difference = compare_definitions(ours, theirs, moves, read_definition_rules(target));
+    std::vector<QueueName> to_declare;
     for (const auto& move : moves) {
-        plan.queues.push_back(
-            {move, ours.queues.at(move.from).at("type"), !theirs.queues.contains(move.to)});
+        const auto& queue = ours.queues.at(move.from);
+        const bool missing = !theirs.queues.contains(move.to);
+        plan.queues.push_back({move, queue.at("type"), missing, is_mirrored(ours, queue)});
+        if (missing) {
+            to_declare.push_back(move.from);
+        }
     }
+    plan.changes = find_version_changes(ours, to_declare, rabbitmq_version,
+                                        target.identity().rabbitmq_version);
     return plan;
 }
 

@@ -224,7 +224,7 @@ private:
     }
 
     static void check_type(const PlannedQueue& queue, const Delivery& delivery) {
-        if (delivery.type() != queue.type) {
+        if (delivery.type() != queue.type && !(delivery.type() == "quorum" && queue.mirrored)) {
             throw Error(ErrorCode::failed,
                         describe(queue.move.to) + " is a " + delivery.type() +
                             " queue, in the backup it is a " + queue.type + " queue",

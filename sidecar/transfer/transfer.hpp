@@ -15,6 +15,7 @@
 #include "sidecar/transfer/definition_difference.hpp"
 #include "sidecar/transfer/journal.hpp"
 #include "sidecar/transfer/selection.hpp"
+#include "sidecar/transfer/version_changes.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -28,12 +29,15 @@ struct PlannedQueue {
     QueueMove move;
     std::string type;         // "classic", "quorum", "stream"
     bool to_declare = false;  // it is not in the target
+    // The queue of the target may be a quorum queue all the same: what was mirrored is replicated.
+    bool mirrored = false;
 };
 
 struct TransferPlan {
     std::vector<PlannedQueue> queues;
     std::vector<LeftOutQueue> left_out;
     DefinitionDifference difference;
+    std::vector<VersionChange> changes;  // of queues that are to be declared
 };
 
 // `as`: the new name of the queue, of which there is one then. Changes nothing. Error usage: the

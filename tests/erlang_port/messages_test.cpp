@@ -105,6 +105,7 @@ TEST_CASE("recorded requests and their replies") {
         {"statistics_stream", "statistics_stream_reply"},
         {"inventory_stream", "inventory_stream_reply"},
         {"checkpoint_end", "checkpoint_end_reply"},
+        {"definition_rules", "definition_rules_reply"},
     };
     for (const auto& [request, answer] : calls) {
         INFO(request);

@@ -40,6 +40,27 @@ std::filesystem::path rabbitmq_home() {
     return newest;
 }
 
+std::filesystem::path rabbitmq_home(const std::vector<std::string>& launcher) {
+    if (launcher.empty()) {
+        return rabbitmq_home();
+    }
+    const std::filesystem::path parent = "/usr/lib/rabbitmq/lib";
+    const Result listed = run("ls", {parent}, {.launcher = launcher});
+    if (listed.exit_code != 0) {
+        throw Error(ErrorCode::failed, launcher.front() + " failed: " + listed.error_output);
+    }
+    return parent / listed.output.substr(0, listed.output.find('\n'));
+}
+
+hot_backup::RabbitmqVersion version_of(const std::filesystem::path& home) {
+    const std::string name = home.filename();
+    const auto version = hot_backup::RabbitmqVersion::of(name.substr(name.rfind('-') + 1));
+    if (!version) {
+        throw Error(ErrorCode::failed, name + " does not name a version");
+    }
+    return *version;
+}
+
 std::string random_cookie() {
     std::random_device random;
     std::string cookie(24, 'A');
@@ -98,6 +119,7 @@ std::shared_ptr<const Broker::Epmd> Broker::shared_epmd() {
 
 Broker::Broker(BrokerOptions options)
     : options_(std::move(options)),
+      home_(rabbitmq_home(options_.launcher)),
       data_(options_.data.empty() ? files_ / "data" : options_.data),
       epmd_(options_.data.empty() ? shared_epmd() : std::make_shared<const Epmd>()),
       node_(options_.node.empty() ? "test" + std::to_string(amqp_port_.number()) + "@localhost"
@@ -178,15 +200,15 @@ Environment Broker::node_environment() const {
     });
     if (options_.hot_backup) {
         environment.emplace("RABBITMQ_PLUGINS_DIR", std::string(HOT_BACKUP_PLUGINS_DIR) + ":" +
-                                                        (rabbitmq_home() / "plugins").string());
+                                                        (home_ / "plugins").string());
     }
     drop_foreign_variables(environment);
     return environment;
 }
 
 void Broker::start() {
-    process_.emplace(rabbitmq_home() / "sbin/rabbitmq-server", std::vector<std::string>{},
-                     ProcessOptions{node_environment(), files_.path(), {}});
+    process_.emplace(home_ / "sbin/rabbitmq-server", std::vector<std::string>{},
+                     ProcessOptions{node_environment(), files_.path(), {}, options_.launcher});
     try {
         wait_until_serving();
     } catch (const Error& error) {
@@ -216,6 +238,10 @@ void Broker::stop() {
 void Broker::kill9() {
     process_->signal(SIGKILL);
     process_->wait(60s);
+}
+
+hot_backup::RabbitmqVersion Broker::version() const {
+    return version_of(home_);
 }
 
 pid_t Broker::pid() const {
@@ -272,7 +298,8 @@ Result Broker::tool(const std::string& name, const std::vector<std::string>& arg
     std::vector<std::string> all{"--node", node_};
     all.insert(all.end(), arguments.begin(), arguments.end());
     environment.merge(node_environment());
-    return run(rabbitmq_home() / "sbin" / name, all, {environment, files_.path(), {}}, timeout);
+    return run(home_ / "sbin" / name, all, {environment, files_.path(), {}, options_.launcher},
+               timeout);
 }
 
 std::string Broker::command(const std::string& name, const std::vector<std::string>& arguments,
@@ -305,12 +332,7 @@ std::string Broker::log() const {
 }
 
 hot_backup::RabbitmqVersion tested_version() {
-    const std::string name = rabbitmq_home().filename();
-    const auto version = hot_backup::RabbitmqVersion::of(name.substr(name.rfind('-') + 1));
-    if (!version) {
-        throw Error(ErrorCode::failed, name + " does not name a version");
-    }
-    return *version;
+    return version_of(rabbitmq_home());
 }
 
 bool has_streams() {

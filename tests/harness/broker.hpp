@@ -36,6 +36,9 @@ struct BrokerOptions {
     // image it is may run at the same time.
     std::filesystem::path data = {};
     std::string node = {};
+    // Of another system (ProcessOptions), whose RabbitMQ this is then. It sees the temporary
+    // directory and the project's.
+    std::vector<std::string> launcher = {};
 };
 
 class Broker {
@@ -64,6 +67,8 @@ public:
     // settings.
     std::filesystem::path repository() const { return files_ / "repository"; }
 
+    // Of its server.
+    hot_backup::RabbitmqVersion version() const;
     // Of the Erlang VM.
     pid_t pid() const;
     bool running() { return process_ && process_->running(); }
@@ -107,6 +112,7 @@ private:
     void wait_until_serving();
 
     BrokerOptions options_;
+    std::filesystem::path home_;
     TempDir files_;
     std::filesystem::path data_;
     std::shared_ptr<const Epmd> epmd_;

@@ -82,6 +82,16 @@ boost::filesystem::path find(const std::filesystem::path& program) {
     return found;
 }
 
+// The program that is started, with its arguments.
+std::vector<std::string> command_line(const std::filesystem::path& program,
+                                      const std::vector<std::string>& arguments,
+                                      const std::vector<std::string>& launcher) {
+    std::vector<std::string> words = launcher;
+    words.push_back(program);
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    return words;
+}
+
 }  // namespace
 
 Process::Process(const std::filesystem::path& program, const std::vector<std::string>& arguments,
@@ -90,11 +100,13 @@ Process::Process(const std::filesystem::path& program, const std::vector<std::st
       started_(std::chrono::steady_clock::now()),
       child_(std::make_unique<Child>()) {
     write_file(files_ / "in", options.input);
+    const auto words = command_line(program, arguments, options.launcher);
     const std::string directory =
         options.directory.empty() ? std::filesystem::current_path() : options.directory;
     try {
         child_->process =
-            bp::child(bp::exe = find(program), bp::args = arguments,
+            bp::child(bp::exe = find(words.front()),
+                      bp::args = std::vector<std::string>(std::next(words.begin()), words.end()),
                       bp::env = environment_of(options.environment), bp::start_dir = directory,
                       bp::std_in<(files_ / "in").string(), bp::std_out>(files_ / "out").string(),
                       bp::std_err > (files_ / "err").string(), EndWithParent());

@@ -27,6 +27,9 @@ struct ProcessOptions {
     Environment environment = {};
     std::filesystem::path directory = {};  // to start in; empty: the test's own
     std::string input = {};  // what the program reads from standard input before end of file
+    // A command that becomes the one behind it, with its arguments, in another system's files:
+    // tests/matrix/in_root.sh. The program is named with its path there.
+    std::vector<std::string> launcher = {};
 };
 
 struct Result {

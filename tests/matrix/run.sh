@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs the suites that need a broker on each RabbitMQ that Debian carries, beside the one that is installed here:
+# Runs the suites that need a broker on each RabbitMQ that Debian carries, beside the one that is installed here, and restores from one
+# into another (across.sh):
 #
 #   sh tests/matrix/run.sh [-R REGEX] [RELEASE...]
 #
@@ -25,9 +26,8 @@ export LC_ALL=C.UTF-8
 jobs=$(nproc)
 failed=
 
-# The program as it is installed.
-programs=$project/build/matrix/program
-cmake --install "$build" --strip --prefix "$programs" > /dev/null
+# The program as it is installed: plugin.sh looks for it there.
+cmake --install "$build" --strip --prefix "$project/build/matrix/program" > /dev/null
 
 # run NAME COMMAND...: goes on when it fails, and says so at the end.
 run() {
@@ -40,12 +40,9 @@ run() {
 
 for release in "$@"; do
     root=$(sh "$matrix/root.sh" "$release")
-    plugin=$project/build/matrix/$release
+    plugin=$(sh "$matrix/plugin.sh" "$release" "$root")
     version=$(ls "$root/usr/lib/rabbitmq/lib")
 
-    sh "$matrix/in_root.sh" "$root" "$project" sh -c '
-        cmake -S . -B "$1" -G Ninja -DHOT_BACKUP_PROGRAMS="$2" > /dev/null && cmake --build "$1"' \
-            sh "$plugin" "$programs/lib/rabbitmq-hot-backup"
     run "$version: the plugin by itself" \
         sh "$matrix/in_root.sh" "$root" "$project" sh -c '
             cd "$1" && ctest --output-on-failure -j "$2" -E dialyzer -R "$3"' sh "$plugin" "$jobs" "$filter"
@@ -65,6 +62,23 @@ for release in "$@"; do
     run "$version: in a browser" \
         env HOT_BACKUP_TEST_LAUNCHER="$inside" \
             ctest --test-dir "$build" --output-on-failure -j "$jobs" -L ui -E 'screenshots|compiler' -R "$filter"
+done
+
+# Prints 3.8.9.
+version_of() {
+    [ "$1" = bookworm ] && files=/ || files=$(sh "$matrix/root.sh" "$1")
+    server=$(ls "$files/usr/lib/rabbitmq/lib")
+    echo "${server##*-}"
+}
+
+for pair in bookworm:forky bullseye:trixie trixie:forky; do
+    from=${pair%:*} into=${pair#*:}
+    case "$* bookworm" in *"$from"*) ;; *) continue ;; esac
+    case "$*" in *"$into"*) ;; *) continue ;; esac
+    name=across.$(version_of "$from")-$(version_of "$into")
+    if echo "$name" | grep -Eq "$filter"; then
+        run "$name" sh "$matrix/across.sh" "$from" "$into"
+    fi
 done
 
 if [ -n "$failed" ]; then

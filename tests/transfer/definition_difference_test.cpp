@@ -1,4 +1,5 @@
 #include "sidecar/transfer/definition_difference.hpp"
+#include "sidecar/transfer/version_changes.hpp"
 
 #include "erlang_port/error.hpp"
 
@@ -15,6 +16,11 @@ using hot_backup::DefinitionFinding;
 using hot_backup::DefinitionSet;
 using hot_backup::Json;
 using State = DefinitionFinding::State;
+
+const hot_backup::DefinitionRules rules{
+    "RabbitMQ 9",
+    {"max-length", "dead-letter-exchange", "alternate-exchange", "expires"},
+    {"x-old"}};
 
 // Builds sets in the vhost "v".
 class Builder {
@@ -58,8 +64,8 @@ public:
 std::vector<std::string> compare(const Builder& backup, const Builder& target,
                                  const std::string& queue, const std::string& as = {}) {
     std::vector<std::string> lines;
-    const auto difference = compare_definitions(backup.set, target.set,
-                                                {{{"v", queue}, {"v", as.empty() ? queue : as}}});
+    const auto difference = compare_definitions(
+        backup.set, target.set, {{{"v", queue}, {"v", as.empty() ? queue : as}}}, rules);
     std::size_t missing = 0;
     for (const auto& finding : difference.findings) {
         const char* states[] = {"missing", "same", "differs", "withheld"};
@@ -134,7 +140,7 @@ TEST_CASE("a type that is said twice is the same type, and is sent to every rele
     backup.queue("q", "quorum", {{"x-queue-type", "quorum"}});
     target.queue("q", "quorum");
     CHECK(compare(backup, target, "q")[1] == "same queue q");
-    const auto difference = compare_definitions(target.set, {}, {{{"v", "q"}, {"v", "q"}}});
+    const auto difference = compare_definitions(target.set, {}, {{{"v", "q"}, {"v", "q"}}}, rules);
     CHECK(difference.missing["queues"][0]["arguments"]["x-queue-type"] == "quorum");
 }
 
@@ -145,7 +151,7 @@ TEST_CASE("a queue of another type is refused, all of them by name") {
     target.queue("a").queue("b").queue("c");
     CHECK_THROWS_WITH(
         compare_definitions(backup.set, target.set,
-                            {{{"v", "a"}, {"v", "a"}}, {{"v", "b"}, {"v", "b"}}}),
+                            {{{"v", "a"}, {"v", "a"}}, {{"v", "b"}, {"v", "b"}}}, rules),
         "queue a in vhost v is a classic queue, in the backup it is a quorum queue; queue b in "
         "vhost v is a classic queue, in the backup it is a stream queue");
 }
@@ -165,6 +171,86 @@ TEST_CASE("a policy that would change what exists is withheld") {
                 "withheld policy broad: it would change queue or else, which exists",
                 "missing policy narrow",
                 "withheld policy perl: it would change queue or else, which exists"});
+}
+
+TEST_CASE("a policy says nothing that the target does not know") {
+    Builder backup;
+    Builder target;
+    backup.queue("q");
+    target.queue("quite other");
+    const Json mirrors{{"ha-mode", "all"}, {"ha-sync-mode", "automatic"}};
+    backup.policy("mirrors", "^q", "all", mirrors);
+    CHECK(compare(backup, {}, "q")[2] ==
+          "withheld policy mirrors: RabbitMQ 9 does not know ha-mode, ha-sync-mode");
+    CHECK(compare(backup, target, "q")[2] ==
+          "withheld policy mirrors: RabbitMQ 9 does not know ha-mode, ha-sync-mode");
+
+    backup.policy("limits", "^q$", "all", {{"max-length", 5}, {"ha-mode", "all"}});
+    const auto lines = compare(backup, {}, "q");
+    CHECK(lines[2] == "missing policy limits: without ha-mode, which RabbitMQ 9 does not know");
+    CHECK(lines[3] ==
+          "withheld policy mirrors: RabbitMQ 9 does not know ha-mode, ha-sync-mode; policies of "
+          "lower priority may apply in its place");
+    const auto difference = compare_definitions(backup.set, {}, {{{"v", "q"}, {"v", "q"}}}, rules);
+    CHECK(difference.missing["policies"].size() == 1);
+    CHECK(difference.missing["policies"][0]["definition"] == Json{{"max-length", 5}});
+    // As it was declared then.
+    target.policy("limits", "^q$", "all", {{"max-length", 5}});
+    CHECK(compare(backup, target, "q")[2] == "same policy limits");
+}
+
+TEST_CASE("a queue is declared without the arguments that the target refuses") {
+    Builder backup;
+    backup.queue("q", "classic", {{"x-old", 1}, {"x-max-length", 5}});
+    CHECK(compare(backup, {}, "q")[1] ==
+          "missing queue q: without x-old, which RabbitMQ 9 refuses");
+    const auto difference = compare_definitions(backup.set, {}, {{{"v", "q"}, {"v", "q"}}}, rules);
+    CHECK(difference.missing["queues"][0]["arguments"] == Json{{"x-max-length", 5}});
+    Builder target;
+    target.queue("q", "classic", {{"x-max-length", 5}});
+    CHECK(compare(backup, target, "q")[1] == "same queue q");
+}
+
+TEST_CASE("what was mirrored may have become a quorum queue") {
+    Builder backup;
+    Builder target;
+    backup.queue("q");
+    target.queue("q", "quorum");
+    CHECK_THROWS(compare(backup, target, "q"));
+    backup.policy("weak", "^q$", "all", {{"max-length", 5}});
+    backup.policy("mirrors", "^q$", "all", {{"ha-mode", "all"}});
+    backup.set.policies[{"v", "mirrors"}]["priority"] = 1;
+    CHECK_THAT(compare(backup, target, "q")[1],
+               Catch::StartsWith("differs queue q: type is \"quorum\""));
+    // Only the one with the highest priority counts.
+    backup.set.policies[{"v", "weak"}]["priority"] = 2;
+    CHECK_THROWS(compare(backup, target, "q"));
+    backup.queue("s", "stream");
+    backup.policy("others", "^s$", "all", {{"ha-mode", "all"}});
+    target.queue("s", "quorum");
+    CHECK_THROWS(compare(backup, target, "s"));
+}
+
+TEST_CASE("what becomes of queues in a later RabbitMQ is said of those that it concerns") {
+    Builder backup;
+    backup.queue("mirrored").queue("plain").queue("quorum", "quorum");
+    backup.queue("limited", "quorum", {{"x-delivery-limit", 3}}).queue("by policy", "quorum");
+    backup.policy("mirrors", "^mirrored$", "queues", {{"ha-mode", "all"}});
+    backup.policy("limits", "^by policy$", "queues", {{"delivery-limit", 3}});
+    const auto find = [&](const std::string& from, const std::string& to) {
+        std::vector<hot_backup::QueueName> all;
+        for (const auto& [name, queue] : backup.set.queues) {
+            all.push_back(name);
+        }
+        return find_version_changes(backup.set, all, from, to);
+    };
+    const auto changes = find("3.13.7", "4.0.0");
+    REQUIRE(changes.size() == 2);
+    CHECK_THAT(changes[0].what, Catch::StartsWith("RabbitMQ 4.0.0 has no mirrored queues"));
+    CHECK(changes[0].queues == std::vector<hot_backup::QueueName>{{"v", "mirrored"}});
+    CHECK(changes[1].queues == std::vector<hot_backup::QueueName>{{"v", "quorum"}});
+    CHECK(find("3.10.8", "3.13.7").empty());
+    CHECK(find("4.0.5", "4.3.6").empty());
 }
 
 TEST_CASE("what is bound to an exchange that exists is withheld, what to a new one is not") {
@@ -188,7 +274,7 @@ TEST_CASE("under another name a queue is bound to nothing") {
     Builder backup;
     backup.queue("q").exchange("x").binding("x", "q");
     const auto difference =
-        compare_definitions(backup.set, Builder().set, {{{"v", "q"}, {"v", "copy"}}});
+        compare_definitions(backup.set, Builder().set, {{{"v", "q"}, {"v", "copy"}}}, rules);
     CHECK(compare(backup, {}, "q", "copy") == Lines{"same vhost v", "missing queue copy"});
     CHECK(difference.missing["queues"][0]["name"] == "copy");
 }

@@ -1,4 +1,6 @@
 // Messages of every kind from one real broker into another.
+#include "sidecar/transfer/live_definitions.hpp"
+#include "tests/transfer/messages.hpp"
 #include "tests/transfer/two_brokers.hpp"
 
 #include <catch2/catch.hpp>
@@ -9,68 +11,7 @@
 namespace {
 
 using namespace transfer_tests;
-using harness::AmqpArray;
 using harness::AmqpClient;
-using harness::AmqpTable;
-using harness::PublishOptions;
-
-// Every property, and every type of field that RabbitMQ knows. 3.10 has no place for some of them
-// in streams.
-PublishOptions everything(const std::string& type) {
-    PublishOptions options;
-    options.headers = {
-        {"void", {harness::AmqpVoid{}}},
-        {"bool", {true}},
-        {"i8", {std::int8_t{-8}}},
-        {"u8", {std::uint8_t{208}}},
-        {"i16", {std::int16_t{-1600}}},
-        {"u16", {std::uint16_t{61600}}},
-        {"i32", {std::int32_t{-320000}}},
-        {"u32", {std::uint32_t{3200000000U}}},
-        {"i64", {std::int64_t{-64000000000}}},
-        {"float", {1.5F}},
-        {"double", {-2.25}},
-        {"timestamp", {harness::AmqpTimestamp{1795332761}}},
-        {"text", {std::string("grüße\n\"quoted\"")}},
-        {"bytes", {harness::AmqpBytes{std::string("\0\xFF\x01", 3)}}},
-        {"x-custom", {std::string("kept")}},
-    };
-    if (type != "stream") {
-        const AmqpTable more{
-            {"decimal", {harness::AmqpDecimal{2, 12345}}},
-            {"array", {AmqpArray{{std::string("a")}, {std::int32_t{1}}, {harness::AmqpVoid{}}}}},
-            {"table", {AmqpTable{{"inner", {AmqpTable{{"x", {false}}}}}}}},
-            {"x-death", {AmqpArray{{AmqpTable{{"count", {std::int64_t{3}}}}}}}},
-            {"CC", {AmqpArray{{std::string("elsewhere")}}}},
-        };
-        options.headers.insert(options.headers.end(), more.begin(), more.end());
-    }
-    options.content_type = "application/x-ünï";
-    options.content_encoding = "gzip";
-    options.priority = 7;
-    options.correlation_id = "correlation";
-    options.reply_to = "reply.to";
-    options.expiration = "86400000";
-    options.message_id = "id-1";
-    options.timestamp = 1795332761;
-    options.type = "order.created";
-    options.user_id = "guest";
-    options.app_id = "shop";
-    return options;
-}
-
-void check_same(const std::vector<harness::Delivery>& before,
-                const std::vector<harness::Delivery>& after) {
-    REQUIRE(before.size() == after.size());
-    for (std::size_t n = 0; n < before.size(); ++n) {
-        CAPTURE(n);
-        CHECK(before[n].exchange == after[n].exchange);
-        CHECK(before[n].routing_key == after[n].routing_key);
-        CHECK(before[n].properties == after[n].properties);
-        CHECK(before[n].body == after[n].body);
-        CHECK_FALSE(after[n].redelivered);
-    }
-}
 
 TEST_CASE("messages arrive as a consumer of the source would have seen them") {
     for (const auto& type : harness::queue_types()) {
@@ -85,25 +26,14 @@ TEST_CASE("messages arrive as a consumer of the source would have seen them") {
         for (const auto& name : {queue, queue + ".copy"}) {
             client.bind_queue(name, exchange, "orders.#");
         }
-        client.send(exchange, "orders.plain", "plain");
-        client.send(exchange, "orders.all.ü", "with everything", everything(type));
-        client.send(exchange, "orders.transient", "", {.persistent = false});
-        client.send(exchange, "orders.large", std::string(3'000'000, 'x'));
-        // Bodies that go in parts, behind others that wait for their batch to be full.
-        for (const std::size_t size : {100'000U, 500'000U, 10U, 400'000U, 700'000U, 800'000U}) {
-            client.send(exchange, "orders.parts", std::string(size, 'p') + std::to_string(size));
-        }
-        for (int n = 0; n < 2500; ++n) {
-            client.send(exchange, "orders." + std::to_string(n), "body " + std::to_string(n));
-        }
-        wait_for_confirms(client, 2510);
-        const auto stream = type == "stream" ? std::optional<std::size_t>(2510) : std::nullopt;
+        const auto sent = send_every_kind(client, exchange, type);
+        const auto stream = type == "stream" ? std::optional(sent) : std::nullopt;
         const auto before = consume_all(source_broker(), "/", queue + ".copy", stream);
-        REQUIRE(before.size() == 2510);
+        REQUIRE(before.size() == sent);
 
         const auto done = transfer({"//" + queue});
         REQUIRE(done.outcomes.size() == 1);
-        CHECK(done.outcomes[0].messages == 2510);
+        CHECK(done.outcomes[0].messages == sent);
         CHECK(done.outcomes[0].earlier == 0);
         check_same(before, consume_all(target_broker(), "/", queue, stream));
     }
@@ -208,11 +138,11 @@ void write_batch(const std::string& queue, const std::vector<std::string>& bodie
         entries += (entries.empty() ? "" : ",") + std::string("0:1,(5+") + size +
                    "):31,0,16#53,16#75,16#A0," + size + ",\"" + body + "\"";
     }
-    source_broker().eval(
-        "{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"" + queue +
-        "\">>)), Entries = <<" + entries +
-        ">>, osiris:write(amqqueue:get_pid(Q), undefined, 1, {batch, " + std::to_string(bodies.size()) + ", " +
-        std::to_string(compression) + ", byte_size(Entries), Entries}).");
+    source_broker().eval("{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"" +
+                         queue + "\">>)), Entries = <<" + entries +
+                         ">>, osiris:write(amqqueue:get_pid(Q), undefined, 1, {batch, " +
+                         std::to_string(bodies.size()) + ", " + std::to_string(compression) +
+                         ", byte_size(Entries), Entries}).");
 }
 
 TEST_CASE("batches of a stream arrive as messages, and compressed ones are no silent loss") {
@@ -249,6 +179,29 @@ TEST_CASE("a plan changes nothing") {
     CHECK(plan.difference.missing.contains("queues"));
     CHECK(target_broker().rabbitmqctl({"export_definitions", "-"}) == before);
     CHECK(count(source_broker(), "/", "planned") == 10);
+}
+
+TEST_CASE("a queue that its server has named is left out") {
+    const std::string name = "amq.gen-1";
+    source_broker().eval("rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"" + name +
+                         "\">>), true, false, [], none, <<\"guest\">>).");
+    const auto plan = make_plan({"//" + name});
+    CHECK(plan.queues.empty());
+    REQUIRE(plan.left_out.size() == 1);
+    CHECK(plan.left_out[0].queue.name == name);
+    transfer({"//" + name}, {.as = "named by us"});
+    CHECK(count(target_broker(), "/", "named by us") == 0);
+
+    // RabbitMQ's import says nothing when it does not declare a queue.
+    auto target = attach(target_broker());
+    const hot_backup::OrderedJson definitions{
+        {"queues",
+         {{{"vhost", "/"},
+           {"name", name},
+           {"durable", true},
+           {"arguments", hot_backup::OrderedJson::object()}}}}};
+    CHECK_THROWS_WITH(hot_backup::import_definitions(target, definitions),
+                      "queue " + name + " in vhost / was refused by RabbitMQ's import");
 }
 
 TEST_CASE("a target queue of another type is refused before anything is written") {
