@@ -1,11 +1,38 @@
 #include "sidecar/definitions/standing_counter.hpp"
 
+#include "erlang_port/error.hpp"
+
 #include <algorithm>
 #include <functional>
 #include <iterator>
 #include <utility>
 
 namespace hot_backup {
+namespace {
+
+// Without queues and exchanges that end with their connection or their node: Khepri keeps them
+// beside the others.
+std::uint64_t count_lasting(const Item& item) {
+    if (item.category != Category::queues && item.category != Category::exchanges) {
+        return count_records(item);
+    }
+    bool lasting = true;
+    for_each_record(item, [&](const erlang::Term& record) {
+        try {
+            if (item.category == Category::queues) {
+                const auto queue = queue_of(record);
+                lasting = queue.durable && !queue.exclusive;
+            } else {
+                lasting = exchange_of(record).durable;
+            }
+        } catch (const Error&) {
+            // A shape that is not known here: counted, since it is there.
+        }
+    });
+    return lasting ? 1 : 0;
+}
+
+}  // namespace
 
 void StandingCounter::add(const Item& item) {
     if (item.kind != Item::Kind::record && item.kind != Item::Kind::deletion) {
@@ -19,9 +46,10 @@ void StandingCounter::add(const Item& item) {
         count -= take_back(item);
         return;
     }
-    count += count_records(item);
-    if (item.identity.empty()) {
-        return;  // of Khepri, which deletes nothing
+    const auto lasting = count_lasting(item);
+    count += lasting;
+    if (lasting == 0 || item.identity.empty()) {
+        return;  // Khepri deletes nothing
     }
     if (!corrected_.empty()) {
         const auto corrected = corrected_.find(std::string(item.identity));

@@ -1,4 +1,5 @@
-// Counts the records that stand after the replay, while the items stream by.
+// Counts the records that stand after the replay, while the items stream by; of queues and exchanges
+// those that a restored node has.
 //
 // A deletion takes back the records of its key that came before it. To know how many those are, the
 // counter remembers the hash of each key of the table that is being streamed (8 bytes a record,

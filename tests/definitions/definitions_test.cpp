@@ -67,11 +67,6 @@ json arguments(std::vector<Term> rows) {
         {durable_queue(queue("v", "q", list(std::move(rows))))})["queues"][0]["arguments"];
 }
 
-Term some_pid() {
-    return erlang::Opaque{erlang::Opaque::Kind::pid,
-                          std::string("Xw\x01n\0\0\0\1\0\0\0\2\0\0\0\3", 16)};
-}
-
 }  // namespace
 
 TEST_CASE("an empty snapshot gives every category, in the order in which they are documented") {

@@ -74,6 +74,11 @@ Term queue(std::string_view vhost, std::string_view name, Term arguments) {
     return tuple(elements);
 }
 
+Term some_pid() {
+    return erlang::Opaque{erlang::Opaque::Kind::pid,
+                          std::string("Xw\x01n\0\0\0\1\0\0\0\2\0\0\0\3", 16)};
+}
+
 Term exchange(std::string_view vhost, std::string_view name, Term arguments) {
     std::vector<Term> elements = {atom("exchange"),    resource(vhost, "exchange", name),
                                   atom("topic"),       atom("true"),

@@ -47,6 +47,8 @@ Term user(std::string_view name, std::vector<Term> tags = {});
 Term vhost(std::string_view name);
 // As amqqueue v2.
 Term queue(std::string_view vhost, std::string_view name, Term arguments = Term());
+// Of the owner of an exclusive queue.
+Term some_pid();
 Term exchange(std::string_view vhost, std::string_view name, Term arguments = Term());
 // `{binding, ...}` from an exchange to a queue.
 Term binding(std::string_view vhost, std::string_view source, std::string_view destination,

@@ -145,6 +145,29 @@ TEST_CASE("what stands is counted by category") {
     CHECK(counts[Category::other] == 1);
 }
 
+TEST_CASE("what ends with its connection or its node is not counted") {
+    const auto stored_queue = [](std::string_view name, Term record) {
+        return put({":rabbitmq", ":vhosts", "/", ":queues", name}, std::move(record));
+    };
+    const auto transient = with(queue("/", "transient"), 2, atom("false"));
+    const auto exclusive = with(queue("/", "exclusive"), 4, some_pid());
+    MemorySource khepri(
+        chunk({stored_queue("q", queue("/", "q")), stored_queue("transient", transient),
+               stored_queue("exclusive", exclusive)}));
+    CHECK(SnapshotIndex::scan(khepri).counts()[Category::queues] == 1);
+
+    const auto stored = "rabbit_durable_queue";
+    MemorySource mnesia(chunk({in_table(stored, queue("/", "q")), in_table(stored, exclusive)}) +
+                        chunk({deletion(stored, resource("/", "queue", "exclusive")),
+                               in_table(stored, exclusive)}));
+    CHECK(SnapshotIndex::scan(mnesia).counts()[Category::queues] == 1);
+
+    MemorySource exchanges(chunk(
+        {in_table("rabbit_durable_exchange", exchange("/", "x")),
+         in_table("rabbit_durable_exchange", with(exchange("/", "transient"), 3, atom("false")))}));
+    CHECK(SnapshotIndex::scan(exchanges).counts()[Category::exchanges] == 1);
+}
+
 TEST_CASE("what is counted while chunks stream by is what the replay hands out") {
     std::mt19937 random(20261122);
     const auto below = [&](unsigned limit) { return static_cast<unsigned>(random() % limit); };
