@@ -58,10 +58,15 @@ for release in "$@"; do
     run "$version: with brokers" \
         $inside sh -c 'cd "$1" && ctest --output-on-failure -j "$2" -L integration -E "^install" -R "$3"' \
             sh "$build" "$jobs" "$filter"
-    # The browser is this machine's, the broker the root's.
+    # The browser is this machine's, the broker the root's. RabbitMQ's own pages work under the strict policy from 4.3 on; on 3.10.8 the
+    # test helps them.
+    case $version in
+        *-4.[3-9].*) without='screenshots|compiler' ;;
+        *) without='screenshots|compiler|strict' ;;
+    esac
     run "$version: in a browser" \
         env HOT_BACKUP_TEST_LAUNCHER="$inside" \
-            ctest --test-dir "$build" --output-on-failure -j "$jobs" -L ui -E 'screenshots|compiler' -R "$filter"
+            ctest --test-dir "$build" --output-on-failure -j "$jobs" -L ui -E "$without" -R "$filter"
 done
 
 # Prints 3.8.9.
