@@ -175,7 +175,7 @@ private:
 
     void queue(const Term& record) {
         const auto queue = queue_of(record);
-        if (queue.exclusive || !queue.durable) {
+        if (!queue.is_lasting()) {
             leave_out(queue.resource);
             return;
         }

@@ -58,7 +58,7 @@ std::vector<StoredVhost> list_queues(Snapshot& snapshot, std::string_view rabbit
     const auto server = RabbitmqVersion::of(rabbitmq_version).value_or(RabbitmqVersion{});
     snapshot.for_each(Category::queues, [&](const erlang::Term& record) {
         const auto queue = queue_of(record);
-        if (queue.exclusive || !queue.durable) {
+        if (!queue.is_lasting()) {
             return;
         }
         StoredQueue stored;

@@ -98,6 +98,9 @@ struct Queue {
     bool auto_delete = false;
     bool exclusive = false;
     const erlang::Term* arguments = nullptr;
+
+    // Whether it is still there after its connection and its node have ended.
+    bool is_lasting() const noexcept { return durable && !exclusive; }
 };
 
 struct Exchange {

@@ -19,12 +19,8 @@ std::uint64_t count_lasting(const Item& item) {
     bool lasting = true;
     for_each_record(item, [&](const erlang::Term& record) {
         try {
-            if (item.category == Category::queues) {
-                const auto queue = queue_of(record);
-                lasting = queue.durable && !queue.exclusive;
-            } else {
-                lasting = exchange_of(record).durable;
-            }
+            lasting = item.category == Category::queues ? queue_of(record).is_lasting()
+                                                        : exchange_of(record).durable;
         } catch (const Error&) {
             // A shape that is not known here: counted, since it is there.
         }

@@ -20,7 +20,7 @@ std::set<QueueName> restorable_queues(Snapshot& snapshot) {
     std::set<QueueName> queues;
     snapshot.for_each(Category::queues, [&](const erlang::Term& record) {
         const auto queue = queue_of(record);
-        if (queue.durable && !queue.exclusive) {
+        if (queue.is_lasting()) {
             queues.insert({std::string(queue.resource.vhost), std::string(queue.resource.name)});
         }
     });
