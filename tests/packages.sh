@@ -8,7 +8,7 @@ set -eu
 packages="g++ cmake ninja-build
     erlang-dev erlang-eunit erlang-tools erlang-dialyzer rabbitmq-server
     libboost-dev libboost-filesystem-dev nlohmann-json3-dev libxxhash-dev libcli11-dev libpcre2-dev
-    catch2 librabbitmq-dev xxhash chromium $*"
+    catch2 librabbitmq-dev xxhash openssl chromium $*"
 # For the tests of the management page. Node.js often comes from elsewhere, with npm in it, and the two packages would conflict.
 command -v npm > /dev/null || packages="$packages nodejs npm"
 

@@ -9,13 +9,17 @@
 
 -spec usage() -> binary().
 usage() ->
-    <<"hot_backup [--no-wait] [--repository <directory>]">>.
+    <<"hot_backup [--no-wait] [--repository <directory>] [--this-node] "
+      "[--allow-missing <nodes>]">>.
 
 -spec usage_additional() -> [{binary(), binary()}].
 usage_additional() ->
     [{<<"--no-wait">>, <<"return when the backup has been accepted">>},
      {<<"--repository <directory>">>, <<"where it goes, on the node; by default where the node's "
-                                        "configuration says">>}].
+                                        "configuration says">>},
+     {<<"--this-node">>, <<"only the target node, not all nodes of its cluster">>},
+     {<<"--allow-missing <nodes>">>, <<"nodes, separated by commas, that do not run and may be "
+                                       "left out: what only they have is not in the backup">>}].
 
 -spec usage_doc_guides() -> [binary()].
 usage_doc_guides() ->
@@ -23,7 +27,8 @@ usage_doc_guides() ->
 
 -spec description() -> binary().
 description() ->
-    <<"Backs up the running node, messages included, without stopping it">>.
+    <<"Backs up the running node, or all nodes of its cluster at one instant, messages included, "
+      "without stopping anything">>.
 
 -spec help_section() -> {plugin, atom()}.
 help_section() ->
@@ -35,7 +40,7 @@ scopes() ->
 
 -spec switches() -> [{atom(), atom()}].
 switches() ->
-    [{wait, boolean}, {repository, string}].
+    [{wait, boolean}, {repository, string}, {this_node, boolean}, {allow_missing, string}].
 
 -spec aliases() -> [{atom(), atom()}].
 aliases() ->
@@ -58,12 +63,14 @@ validate(_, _) -> {validation_failure, too_many_args}.
 
 -spec banner([binary()], map()) -> binary().
 banner(_, #{node := Node}) ->
-    <<"Backing up node ", (atom_to_binary(Node))/binary, " ...">>.
+    <<"Backing up ", (atom_to_binary(Node))/binary, " ...">>.
 
 -spec run([binary()], rabbit_hot_backup_cli:options()) -> term().
 run(_, Options) ->
-    Wanted = maps:merge(maps:with([repository], Options),
-                        #{actor => rabbit_hot_backup_cli:actor()}),
+    Missing = [{allow_missing, binary:split(Nodes, <<",">>, [global])}
+               || #{allow_missing := Nodes} <- [Options]],
+    Wanted = maps:merge(maps:with([repository, this_node], Options),
+                        maps:from_list([{actor, rabbit_hot_backup_cli:actor()} | Missing])),
     rabbit_hot_backup_cli:start(Options, start_backup, [Wanted]).
 
 -spec output(term(), rabbit_hot_backup_cli:options()) -> term().

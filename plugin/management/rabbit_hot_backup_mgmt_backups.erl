@@ -23,9 +23,11 @@ answer(get, backups, #{query := Query}) ->
         {error, Error} -> {error, Error}
     end;
 answer(post, backups, #{actor := Actor, body := Body}) ->
-    case rabbit_hot_backup_mgmt_body:fields(Body, #{}) of
-        {ok, #{}} ->
-            rabbit_hot_backup_mgmt_jobs:started(rabbit_hot_backup:start_backup(#{actor => Actor}));
+    case rabbit_hot_backup_mgmt_body:fields(Body, #{this_node => boolean,
+                                                    allow_missing => texts}) of
+        {ok, Options} ->
+            rabbit_hot_backup_mgmt_jobs:started(
+              rabbit_hot_backup:start_backup(Options#{actor => Actor}));
         {error, Error} ->
             {error, Error}
     end;

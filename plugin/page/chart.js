@@ -39,8 +39,10 @@ function largest(numbers) {
     return Math.max.apply(null, numbers.filter(is_number).concat(0));
 }
 
+// Of a cluster's backup the longest of a node.
 function pause_of(backup) {
-    return backup.cut ? backup.cut.pause_us : undefined;
+    var stop = backup.cut || backup.stop;
+    return stop ? stop.pause_us : undefined;
 }
 
 function chart_line(points) {

@@ -44,6 +44,10 @@ function outcome_text(job, backups) {
     switch (job.kind) {
     case 'backup':
         var made = backups.filter(function(backup) { return backup.backup === job.backup; })[0];
+        if (made && made.stop) {
+            return fmt_plural(made.parts.length, 'node', 'nodes') + ' stood still together, none for longer than ' +
+                fmt_pause(made.stop.pause_us) + '.';
+        }
         return made && made.cut ?
             'The node stood still for ' + fmt_pause(made.cut.pause_us) + '.' : '';
     case 'verify':

@@ -8,7 +8,7 @@
 -module(rabbit_hot_backup).
 
 %% Doing. Who wants it done is noted: rabbit_hot_backup_audit.
--export([start_backup/1, start_verification/2, start_drill/2, start_restore/3]).
+-export([start_backup/1, start_cluster_backup/1, start_verification/2, start_drill/2, start_restore/3]).
 -export([cancel/0, cancel/1, cancel/2]).
 -export([protect/3, unprotect/2, delete/2, prune/3, download/2]).
 
@@ -19,9 +19,12 @@
 
 -type options() :: #{repository => file:filename_all(),
                      actor => rabbit_hot_backup_jobs:actor(),
-                     lock_patience => non_neg_integer()}.
-%% `repository`: the directory that the backup goes to. The default is the setting `repository` of
-%% the application. `lock_patience`: how long another writer of it is waited for, in milliseconds.
+                     lock_patience => non_neg_integer(),
+                     this_node => boolean(),
+                     allow_missing => [binary()]}.
+%% `repository`: the directory that the backup goes to, on each node. The default is the setting
+%% `repository` of the application. `lock_patience`: how long another writer of it is waited for, in
+%% milliseconds. `this_node`: not the whole cluster. `allow_missing`: nodes that it may lack.
 
 -type selection() :: #{queues => [binary()], vhosts => [binary()], all => boolean(),
                        as => binary(), definitions_only => boolean(),
@@ -57,16 +60,27 @@
 
 %% Who acts when nobody is named: RabbitMQ's own name for itself.
 -define(NODE_ITSELF, #{user => <<"rmq-internal">>}).
-%% How long the program may take to accept a backup; it answers before it begins.
--define(ACCEPT, 30000).
-%% And how long it may then take to begin it.
--define(BEGIN, 30000).
 %% How long it may take to compare a backup's definitions with the node's.
 -define(PLAN, 60000).
 
 -spec start_backup(options()) -> {ok, job_id()} | {error, error()}.
-%% Asks the program for a backup and returns as soon as it has accepted.
+%% Asks the program for a backup and returns as soon as it has accepted. Of a member of a cluster all
+%% nodes are backed up, unless told otherwise.
 start_backup(Options) ->
+    IsClustered = length(rabbit_hot_backup_compat:members()) > 1,
+    case {IsClustered andalso not maps:get(this_node, Options, false), Options} of
+        {true, _} ->
+            start_cluster_backup(maps:remove(this_node, Options));
+        {false, #{allow_missing := [_ | _]}} ->
+            {error, rabbit_hot_backup_protocol:error(
+                      usage, "no node can be missing in a backup of ~ts alone", [node()],
+                      "Leave out allow_missing.")};
+        {false, _} ->
+            start_own_backup(Options)
+    end.
+
+-spec start_own_backup(options()) -> {ok, job_id()} | {error, error()}.
+start_own_backup(Options) ->
     Repository = repository(Options),
     Actor = maps:get(actor, Options, ?NODE_ITSELF),
     rabbit_hot_backup_audit:record(back_up, Actor, #{repository => Repository},
@@ -76,28 +90,25 @@ start_backup(Options) ->
 -spec request_backup(binary(), rabbit_hot_backup_jobs:actor(), non_neg_integer()) ->
           {ok, job_id()} | {error, error()}.
 request_backup(Repository, Actor, LockPatience) ->
-    case rabbit_hot_backup_port:session() of
-        {ok, Session} ->
-            Order = #{kind => backup, repository => Repository, actor => Actor},
-            case rabbit_hot_backup_jobs:request(Session, Order, ?ACCEPT + ?BEGIN) of
-                {ok, Id} ->
-                    accepted(Session, #{job => Id, repository => Repository,
-                                        lock_patience => LockPatience});
-                {error, Error} -> {error, Error}
-            end;
-        {error, Error} ->
-            {error, Error}
+    case rabbit_hot_backup_order:request(
+           #{kind => backup, repository => Repository, actor => Actor},
+           #{repository => Repository, lock_patience => LockPatience}) of
+        {ok, _, Id} -> {ok, Id};
+        {error, Error} -> {error, Error}
     end.
 
--spec accepted(pid(), rabbit_hot_backup_protocol:details()) -> {ok, job_id()} | {error, error()}.
-accepted(Session, #{job := Id} = Arguments) ->
-    case rabbit_hot_backup_session:request(Session, backup, Arguments, ?ACCEPT) of
-        {ok, _} ->
-            {ok, Id};
-        {error, Error} ->
-            ok = rabbit_hot_backup_jobs:fail(Id, Error),
-            {error, Error}
-    end.
+-spec start_cluster_backup(rabbit_hot_backup_cluster:options()) ->
+          {ok, job_id()} | {error, error()}.
+%% Has all nodes of the cluster backed up, at one instant. The job is that of this node's part;
+%% rabbit_hot_backup_cluster:status/1 tells of all of them.
+start_cluster_backup(Given) ->
+    Options = case Given of
+                  #{repository := _} -> Given#{repository := repository(Given)};
+                  #{} -> Given
+              end,
+    Actor = maps:get(actor, Options, ?NODE_ITSELF),
+    rabbit_hot_backup_audit:record(back_up, Actor, maps:with([repository], Options),
+                                   rabbit_hot_backup_cluster:start(Options#{actor => Actor})).
 
 -spec start_verification(Backup :: binary(), rabbit_hot_backup_jobs:actor()) ->
           {ok, job_id()} | {error, error()}.
@@ -174,6 +185,8 @@ cancel(Id, Actor) ->
 -spec ask_for_end(job_id()) -> ok | {error, error()}.
 ask_for_end(Id) ->
     case [Job || #{id := Running} = Job <- rabbit_hot_backup_jobs:running(), Running =:= Id] of
+        [#{kind := backup, part := _}] ->
+            rabbit_hot_backup_part:cancel(Id);
         [#{kind := backup, session := Session}] ->
             rabbit_hot_backup_session:cancel(Session, Id);
         [#{session := Task}] ->

@@ -9,6 +9,7 @@
 -include_lib("kernel/include/file.hrl").
 
 -export([commits/0, flush/1, flush_log/0, log/1, is_unchanged/1, is_confirmed/1]).
+-export([confirm/2]).
 
 -export_type([commits/0, baseline/0]).
 
@@ -88,6 +89,16 @@ is_unchanged(#baseline{commits = Commits, names = Names}) ->
 %% To be asked after the hold, for what is_unchanged/1 cannot see in it.
 is_confirmed(#baseline{names = Names}) ->
     rabbit_hot_backup_ra_names:is_confirmed(Names).
+
+-spec confirm(rabbit_hot_backup_holder:held(), baseline()) -> rabbit_hot_backup_holder:held().
+%% The same, with what came of the hold.
+confirm(#{outcome := held} = Held, Baseline) ->
+    case is_confirmed(Baseline) of
+        true -> Held;
+        false -> Held#{outcome := committed}
+    end;
+confirm(Held, _) ->
+    Held.
 
 -spec log(baseline()) -> log().
 log(#baseline{log = Log}) ->

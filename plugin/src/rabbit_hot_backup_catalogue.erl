@@ -240,10 +240,11 @@ read(Stamp) ->
                            {ok, Printed} -> {Printed, undefined};
                            {error, Reason, Printed} -> {Printed, Reason}
                        end,
-    {Repository, Backups} = lists:partition(
-                              fun(#{<<"message_type">> := Type}) -> Type =:= <<"repository">> end,
-                              Objects),
-    #state{stamp = Stamp, listing = {Backups, Error}, space = space(Repository),
+    Of = fun(Wanted) -> [Object || #{<<"message_type">> := Type} = Object <- Objects,
+                                   Type =:= Wanted] end,
+    %% A part in doubt is no backup.
+    #state{stamp = Stamp, listing = {Of(<<"summary">>), Error},
+           space = space(Of(<<"repository">>)),
            read = erlang:monotonic_time(second)}.
 
 -spec space([rabbit_hot_backup_program:object()]) -> space() | unknown.
@@ -266,7 +267,8 @@ stamp(#state{stuck = Process}) ->
 -spec look() -> {ok, stamp()} | {stuck, rabbit_hot_backup_os_process:os_process()}.
 look() ->
     Repository = rabbit_hot_backup_settings:repository(),
-    Arguments = ["-c", "%.9Y"] ++ [filename:join(Repository, Name) || Name <- ["manifests", "marks"]],
+    Arguments = ["-c", "%.9Y"] ++ [filename:join(Repository, Name)
+                                   || Name <- ["manifests", "clusters", "marks"]],
     case rabbit_hot_backup_os_process:output("stat", Arguments, ?GLANCE) of
         {ok, Lines} -> {ok, stamp_of(Lines)};
         {stuck, Process} -> {stuck, Process};

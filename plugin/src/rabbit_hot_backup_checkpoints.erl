@@ -9,7 +9,10 @@
 
 -behaviour(gen_server).
 
--export([start_link/0, activate/2, deactivate/1, release/1, active/0, reap/0]).
+-export([start_link/0, activate/2, deactivate/1, release/1, active/0, reap/0, readable/1]).
+%% The steps of activate/2, where other nodes are waited for in between.
+-export([open/2, settle_and_flush/1]).
+
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -export_type([name/0, activated/0]).
@@ -53,9 +56,9 @@ start_link() ->
 %% It may be read as soon as this returns: see settle/1. All of it is in the node's files then.
 activate(Owner, Tables) ->
     Commits = rabbit_hot_backup_baseline:commits(),
-    case gen_server:call(?MODULE, {activate, Owner, Tables}, ?ACTIVATION) of
+    case open(Owner, Tables) of
         {ok, Activated} ->
-            case settled_and_flushed(Commits) of
+            case settle_and_flush(Commits) of
                 {ok, Baseline} -> {ok, Activated#{baseline => Baseline}};
                 {error, Error} ->
                     ok = deactivate(Owner),
@@ -65,11 +68,18 @@ activate(Owner, Tables) ->
             {error, Error}
     end.
 
--spec settled_and_flushed(rabbit_hot_backup_baseline:commits()) ->
+-spec open(Owner :: pid(), [rabbit_hot_backup_metadata:table()]) ->
+          {ok, activated()} | {error, rabbit_hot_backup_protocol:error()}.
+%% Activates it, on all nodes that have replicas. The commits are to be counted before, on each node
+%% whose files are taken, and it may be read when all of them have settled.
+open(Owner, Tables) ->
+    gen_server:call(?MODULE, {activate, Owner, Tables}, ?ACTIVATION).
+
+-spec settle_and_flush(rabbit_hot_backup_baseline:commits()) ->
           {ok, rabbit_hot_backup_baseline:baseline()}
         | {error, rabbit_hot_backup_protocol:error()}.
 %% Once more at the end: what was already in the log when it was looked at is counted then.
-settled_and_flushed(Commits) ->
+settle_and_flush(Commits) ->
     case settle(open_transactions()) of
         ok ->
             case rabbit_hot_backup_baseline:flush(Commits) of
@@ -92,6 +102,10 @@ deactivate(Owner) ->
 %% As deactivate/1, without waiting. Everything asked before is done before.
 release(Owner) ->
     gen_server:cast(?MODULE, {deactivate, Owner}).
+
+-spec readable(name()) -> binary().
+readable({Plugin, Node, {Time, _}}) ->
+    iolist_to_binary(io_lib:format("~ts ~ts ~b", [Plugin, Node, Time])).
 
 -spec active() -> [name()].
 active() ->

@@ -13,6 +13,7 @@
 -export([rabbitmq_version/0, cluster_name/0, data_dir/0, plugins/0, plugin_version/0]).
 -export([is_booted/0, disk_free_limit/0]).
 -export([metadata_store/0]).
+-export([members/0, running/0, is_disc_node/0]).
 -export([configuration_files/0, directories/0, node_files/0, path/1]).
 -export([ra_directories/0, stream_offsets/0, stream_replicas/0]).
 -export([policy_keys/0, refused_arguments/0, import_definitions/1, is_queue/2]).
@@ -183,6 +184,40 @@ metadata_store() ->
     case has(rabbit_khepri, is_enabled, 0) andalso rabbit_khepri:is_enabled() of
         true -> khepri;
         false -> mnesia
+    end.
+
+-spec members() -> [node()].
+%% All nodes of the cluster, whether they run or not: of a node by itself only that.
+%% rabbit_nodes:list_members/0 is there from 3.13; before, the cluster is Mnesia's. Only this node
+%% when the metadata store does not say: it must not fail a backup of this node.
+members() ->
+    try
+        case has(rabbit_nodes, list_members, 0) of
+            true -> lists:usort([node() | rabbit_nodes:list_members()]);
+            false -> lists:usort([node() | mnesia_nodes(db_nodes)])
+        end
+    catch
+        _:_ -> [node()]
+    end.
+
+-spec running() -> [node()].
+%% Those that serve, as far as this node sees.
+running() ->
+    case has(rabbit_nodes, list_running, 0) of
+        true -> lists:usort([node() | rabbit_nodes:list_running()]);
+        false -> lists:usort([node() | mnesia_nodes(running_db_nodes)])
+    end.
+
+-spec is_disc_node() -> boolean().
+%% Of Mnesia's, which before 4.0 may keep everything in memory on some nodes.
+is_disc_node() ->
+    mnesia:system_info(use_dir).
+
+-spec mnesia_nodes(db_nodes | running_db_nodes) -> [node()].
+mnesia_nodes(Which) ->
+    case mnesia:system_info(is_running) of
+        yes -> mnesia:system_info(Which);
+        _ -> []
     end.
 
 -spec configuration_files() -> [configuration_file()].

@@ -24,7 +24,8 @@ info() ->
       cluster => rabbit_hot_backup_compat:cluster_name(),
       rabbitmq_version => rabbit_hot_backup_compat:rabbitmq_version(),
       erlang_version => list_to_binary(erlang:system_info(otp_release)),
-      metadata_store => rabbit_hot_backup_compat:metadata_store()}.
+      metadata_store => rabbit_hot_backup_compat:metadata_store(),
+      members => [atom_to_binary(Node) || Node <- rabbit_hot_backup_compat:members()]}.
 
 -spec describe() -> rabbit_hot_backup_protocol:details().
 describe() ->

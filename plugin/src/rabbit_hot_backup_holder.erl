@@ -5,47 +5,87 @@
 %% It exists because in the hold no other process of the broker runs, so whoever holds must hear the
 %% engine by itself.
 %%
-%% The block itself belongs to a process made for it, the blocker. To stop the schedulers takes as
-%% long as the longest operation on a dirty scheduler, and whoever waits for that in the VM can do
-%% nothing else; but it can be killed, which gives it up. So the holder keeps the deadline, of the
-%% acquisition too.
+%% Several nodes can stand still together: by appointment, each begins at the same moment without
+%% being told, says so to the holders of the others, and waits, for a while, until they have said
+%% so too. See rabbit_hot_backup_overlap for what that proves. What passes between nodes in the hold
+%% only makes it shorter.
 %%
 %% What must be so in the hold:
 %% - Nothing waits. A process that waits lets others run, and what is captured then is not of one
-%%   instant: no call, no log, no `receive` without `after 0`, no send that may suspend.
+%%   instant: no call, no log, no `receive` without `after 0`, no send that may suspend, no module
+%%   that has yet to be loaded.
 %% - Whatever happens, it ends by the deadline. Each turn looks at the clock; and when this process
-%%   dies, the blocker dies with it, and then the VM itself takes the block away.
+%%   dies, the VM itself takes the block away (rabbit_hot_backup_block).
 %% - Nothing that arrives is lost: what is not for the hold is handled afterwards, in its order.
 -module(rabbit_hot_backup_holder).
 
--export([start_link/1, hold/3, not_held/1]).
+-export([start_link/1, hold/3, not_held/1, log/1]).
 -export([init/2]).
 
--export_type([held/0, unchanged/0]).
+-export_type([appointment/0, attempt/0, held/0, unchanged/0]).
 
--type held() :: #{outcome := held | committed | late | refused,
+-type appointment() :: #{max_pause := pos_integer(),
+                         at => rabbit_hot_backup_overlap:moment(),
+                         window => non_neg_integer(),
+                         peers => [pid()],
+                         attempt => attempt()}.
+%% `max_pause`: for how many microseconds the VM may be held at the most. All others are there or
+%% none: `at` is when to begin; until `window` microseconds later the `peers`, the holders of other
+%% nodes, are waited for. Without them this node stops alone, and now.
+
+-type attempt() :: {ClusterBackup :: binary(), pos_integer()}.
+%% What is said of another attempt means nothing.
+
+-type held() :: #{outcome := held | committed | late | refused | apart,
                   instant := integer(),
                   acquisition_us := non_neg_integer(),
                   hold_us := non_neg_integer(),
                   pause_us := non_neg_integer(),
-                  store_us => non_neg_integer()}.
-%% The result of `stop`. `store_us`: how long nobody could change metadata, where it is in Khepri.
+                  store_us => non_neg_integer(),
+                  began => rabbit_hot_backup_overlap:moment(),
+                  ended => rabbit_hot_backup_overlap:moment(),
+                  heard => [node()]}.
+%% The result of `stop`. `apart`: of several nodes, that they were not held together. `store_us`: how
+%% long nobody could change metadata, where it is in Khepri.
+%% The last three are of an appointment, if the node stood still for it.
 
 -type unchanged() :: fun(() -> boolean()).
 %% Whether no metadata was committed. It is called in the hold and so must not wait for anything:
 %% rabbit_hot_backup_baseline.
 
--type verdict() :: captured | late | refused.
+-type outcome() :: held | committed | late | refused.
 
--type ending() :: {Outcome :: held | committed | late | refused,
-                   Instant :: integer(), Held :: integer(), Ended :: integer(),
-                   Arrived :: [term()]}.  % newest first
+%% The hold as it goes on.
+-record(hold, {number :: pos_integer(),
+               deadline :: rabbit_hot_backup_overlap:moment(),
+               %% Until then peers are waited for.
+               patience :: rabbit_hot_backup_overlap:moment(),
+               attempt :: attempt() | none,
+               missing :: [node()],
+               heard = [] :: [node()],
+               unchanged :: unchanged(),
+               %% This process's own view of it: between the request `stop` and `captured` the
+               %% engine is silent, so the first byte that comes begins a message. The session's
+               %% view goes on from where it was, with the same bytes.
+               carrier :: rabbit_hot_backup_carrier:carrier(),
+               captured = false :: boolean(),
+               schedulers :: pos_integer(),
+               %% The moments to poke at that are still to come.
+               pokes = [] :: [rabbit_hot_backup_overlap:moment()],
+               %% What is not for the hold, newest first.
+               arrived = [] :: [term()],
+               count = 0 :: non_neg_integer()}).
 
 %% An engine that sends this many messages in the hold does not keep to the protocol.
 -define(MOST_ARRIVED, 64).
 
-%% Two that block at once would add their pauses up: the blocker has a name, so there is one.
--define(BLOCKER, rabbit_hot_backup_blocker).
+%% Microseconds. A timer may be late by a millisecond or two, so the rest of the time until an
+%% appointment goes by awake.
+-define(AWAKE, 2000).
+
+%% Whoever has not been heard after a millisecond may be waiting in a queue, and a few more times.
+-define(POKE_EVERY, 1000).
+-define(POKES, 10).
 
 -spec start_link(rabbit_hot_backup_carrier:target()) ->
           {ok, pid(), rabbit_hot_backup_carrier:carrier()}
@@ -54,13 +94,13 @@
 start_link(Target) ->
     proc_lib:start_link(?MODULE, init, [self(), Target]).
 
--spec hold(Holder :: pid(), MaxPause :: pos_integer(), unchanged()) ->
+-spec hold(Holder :: pid(), appointment(), unchanged()) ->
           {ok, held()} | {error, rabbit_hot_backup_protocol:error()}.
-%% Holds the VM for at most so many microseconds, until the engine has said that it is done. A
-%% caller that is gone when its turn comes gets no hold.
-hold(Holder, MaxPause, Unchanged) ->
+%% Holds the VM until the engine has said that it is done and the peers have been heard or waited
+%% for. A caller that is gone when its turn comes gets no hold.
+hold(Holder, Appointment, Unchanged) ->
     Monitor = erlang:monitor(process, Holder),
-    Holder ! {hold, self(), Monitor, MaxPause, Unchanged},
+    Holder ! {hold, self(), Monitor, Appointment, Unchanged},
     receive
         {held, Monitor, Held} ->
             erlang:demonitor(Monitor, [flush]),
@@ -70,15 +110,32 @@ hold(Holder, MaxPause, Unchanged) ->
                       failed, "the process that holds the node still ended: ~tp", [Reason])}
     end.
 
--spec not_held(committed | refused) -> held().
+-spec not_held(committed | late | refused | apart) -> held().
 %% The result of a stop that was over before it began.
 not_held(Outcome) ->
     #{outcome => Outcome, instant => os:system_time(microsecond), acquisition_us => 0,
       hold_us => 0, pause_us => 0}.
 
+-spec log(held()) -> ok.
+%% Says in the broker's log how long it was paused.
+log(#{outcome := Outcome, pause_us := Pause, acquisition_us := Acquisition,
+      hold_us := Hold} = Held) ->
+    Store = case Held of
+                #{store_us := Time} ->
+                    io_lib:format("; changes of metadata waited for ~.1f ms", [Time / 1000]);
+                _ -> ""
+            end,
+    rabbit_hot_backup_compat:log(
+      info, "paused for ~.1f ms (acquisition ~.1f, hold ~.1f): ~ts~ts",
+      [Pause / 1000, Acquisition / 1000, Hold / 1000, Outcome, Store]).
+
 -spec init(Session :: pid(), rabbit_hot_backup_carrier:target()) -> no_return().
 init(Session, Target) ->
     process_flag(trap_exit, true),
+    %% Whoever first calls a module waits until it is loaded. That must not be in the hold.
+    ok = code:ensure_modules_loaded([rabbit_hot_backup_block, rabbit_hot_backup_carrier,
+                                     rabbit_hot_backup_overlap, rabbit_hot_backup_protocol,
+                                     rabbit_hot_backup_term]),
     case rabbit_hot_backup_carrier:open(Target) of
         {ok, Carrier} ->
             proc_lib:init_ack({ok, self(), Carrier}),
@@ -99,16 +156,18 @@ loop(State) ->
     end.
 
 -spec handle(term(), state()) -> state().
-handle({hold, Caller, Reference, MaxPause, Unchanged}, State) ->
-    case is_process_alive(Caller) of
-        true ->
-            #{carrier := Carrier, stops := Stops} = State,
-            {Held, Arrived} = hold_still(Stops + 1, MaxPause, Unchanged, Carrier),
+handle({hold, Caller, Reference, Appointment, Unchanged}, State) ->
+    case await(Appointment, Caller, State) of
+        {true, #{carrier := Carrier, stops := Stops} = Next} ->
+            {Held, Arrived} = hold_still(Stops + 1, Appointment, Unchanged, Carrier),
             Caller ! {held, Reference, Held},
-            lists:foldl(fun handle/2, State#{stops := Stops + 1}, Arrived);
-        false ->
-            State
+            lists:foldl(fun handle/2, Next#{stops := Stops + 1}, Arrived);
+        {false, Next} ->
+            Next
     end;
+handle({stopped, _, _}, State) ->
+    %% Of a hold that is over, or that is not for this node.
+    State;
 handle({'EXIT', Pid, Reason}, _) when is_pid(Pid) ->
     exit(Reason);
 handle(Message, #{session := Session} = State) ->
@@ -116,149 +175,185 @@ handle(Message, #{session := Session} = State) ->
     State.
 
 %% ------------------------------------------------------------------
-%% The hold
+%% The appointment
 
--spec hold_still(Number :: pos_integer(), pos_integer(), unchanged(),
-                 rabbit_hot_backup_carrier:carrier()) -> {held(), Arrived :: [term()]}.
-hold_still(Number, MaxPause, Unchanged, Carrier) ->
-    Stopped = rabbit_hot_backup_carrier:prepare({notice, stopped, #{stop => Number}}, Carrier),
+-spec await(appointment(), Caller :: pid(), state()) -> {IsWanted :: boolean(), state()}.
+%% Until it is almost time. What comes meanwhile is handled, but for what is for the hold.
+await(#{at := At}, Caller, State) ->
     %% Or it comes when everybody waits for it.
     true = erlang:garbage_collect(),
+    Monitor = erlang:monitor(process, Caller),
+    Awaited = await_until(At - ?AWAKE, Monitor, State),
+    erlang:demonitor(Monitor, [flush]),
+    Awaited;
+await(#{}, Caller, State) ->
+    true = erlang:garbage_collect(),
+    {is_process_alive(Caller), State}.
+
+-spec await_until(rabbit_hot_backup_overlap:moment(), reference(), state()) ->
+          {boolean(), state()}.
+await_until(Moment, Monitor, State) ->
+    receive
+        {'DOWN', Monitor, process, _, _} ->
+            {false, State};
+        Message when not is_tuple(Message);
+                     element(1, Message) =/= hold, element(1, Message) =/= stopped ->
+            await_until(Moment, Monitor, handle(Message, State))
+    after max(0, (Moment - now_us()) div 1000) ->
+            {true, State}
+    end.
+
+-spec begin_at(appointment()) -> {ok, Now :: rabbit_hot_backup_overlap:moment()} | late.
+begin_at(#{at := At, window := Window} = Appointment) ->
+    case now_us() of
+        Early when Early < At -> begin_at(Appointment);
+        Now when Now < At + Window -> {ok, Now};
+        _ -> late
+    end;
+begin_at(#{}) ->
+    {ok, now_us()}.
+
+%% ------------------------------------------------------------------
+%% The hold
+
+-spec hold_still(Number :: pos_integer(), appointment(), unchanged(),
+                 rabbit_hot_backup_carrier:carrier()) -> {held(), Arrived :: [term()]}.
+hold_still(Number, #{max_pause := MaxPause} = Appointment, Unchanged, Carrier) ->
+    Stopped = rabbit_hot_backup_carrier:prepare({notice, stopped, #{stop => Number}}, Carrier),
+    Peers = maps:get(peers, Appointment, []),
+    Hold = #hold{number = Number, deadline = 0, patience = 0,
+                 attempt = maps:get(attempt, Appointment, none),
+                 missing = [node(Peer) || Peer <- Peers],
+                 unchanged = Unchanged, carrier = Carrier,
+                 schedulers = erlang:system_info(schedulers_online)},
     Priority = process_flag(priority, max),
-    Started = now_us(),
-    {{Outcome, Instant, Held, Ended, Arrived}, Unblocked} =
-        case block(Started + MaxPause) of
-            {ok, Blocker} ->
-                %% Should this fail, the blocker ends with us.
-                Ending = held(Started + MaxPause, {Number, Stopped}, Unchanged, Carrier),
-                unblock(Blocker, Ending);
-            {error, Reason} ->
-                Now = now_us(),
-                {{Reason, os:system_time(microsecond), Now, Now, []}, Now}
-        end,
+    Ended = case begin_at(Appointment) of
+                {ok, Started} ->
+                    Since = maps:get(at, Appointment, Started),
+                    Deadline = Since + MaxPause,
+                    Patience = min(Deadline, Since + maps:get(window, Appointment, 0)),
+                    hold_from(Started, {Peers, Stopped},
+                              Hold#hold{deadline = Deadline, patience = Patience});
+                late ->
+                    {not_held(late), []}
+            end,
     _ = process_flag(priority, Priority),
-    {#{outcome => Outcome, instant => Instant, acquisition_us => Held - Started,
-       hold_us => Ended - Held, pause_us => Unblocked - Started},
-     lists:reverse(Arrived)}.
+    Ended.
 
--spec block(Deadline :: integer()) -> {ok, {pid(), reference()}} | {error, late | refused}.
-%% Nothing is held while this waits: the last to stop is the scheduler that the blocker runs on, and
-%% next after the blocker comes this process.
-block(Deadline) ->
-    Holder = self(),
-    {Blocker, Monitor} = spawn_opt(fun() -> blocker(Holder) end,
-                                   [link, monitor, {priority, max}]),
-    receive
-        {blocked, Blocker} -> {ok, {Blocker, Monitor}};
-        {busy, Blocker} -> gone(Blocker, Monitor), {error, refused}
-    after max(0, (Deadline - now_us()) div 1000) ->
-            exit(Blocker, kill),
-            gone(Blocker, Monitor),
-            {error, late}
+-spec hold_from(rabbit_hot_backup_overlap:moment(),
+                {Peers :: [pid()], rabbit_hot_backup_carrier:prepared()}, #hold{}) ->
+          {held(), Arrived :: [term()]}.
+hold_from(Started, Tell, #hold{deadline = Deadline} = Hold) ->
+    case rabbit_hot_backup_block:acquire(Deadline) of
+        {ok, Block} ->
+            Began = now_us(),
+            Instant = os:system_time(microsecond),
+            %% Should this fail, the block ends with us.
+            {Outcome, #hold{arrived = Arrived} = Last} = held(Began, Tell, Hold),
+            Ended = now_us(),
+            {Judged, Unblocked} = case rabbit_hot_backup_block:release(Block) of
+                                      {ok, Time} -> {Outcome, Time};
+                                      {error, gone} -> {refused, now_us()}
+                                  end,
+            Held = #{outcome => Judged, instant => Instant, acquisition_us => Began - Started,
+                     hold_us => Ended - Began, pause_us => Unblocked - Started},
+            {maps:merge(Held, stood(Began, Ended, Last)), lists:reverse(Arrived)};
+        {error, Reason} ->
+            Time = now_us() - Started,
+            {(not_held(Reason))#{acquisition_us => Time, pause_us => Time}, []}
     end.
 
--spec gone(pid(), reference()) -> ok.
-%% Waits for the blocker's end, and leaves nothing of it behind.
-gone(Blocker, Monitor) ->
-    receive {'DOWN', Monitor, process, Blocker, _} -> ok end,
-    unlink(Blocker),
-    receive {'EXIT', Blocker, _} -> ok after 0 -> ok end,
-    receive {blocked, Blocker} -> ok after 0 -> ok end.
+-spec stood(rabbit_hot_backup_overlap:moment(), rabbit_hot_backup_overlap:moment(), #hold{}) ->
+          map().
+stood(_, _, #hold{attempt = none}) ->
+    #{};
+stood(Began, Ended, #hold{heard = Heard}) ->
+    #{began => Began, ended => Ended, heard => Heard}.
 
--spec blocker(Holder :: pid()) -> ok.
-blocker(Holder) ->
-    try register(?BLOCKER, self()) of
-        true ->
-            _ = erlang:system_flag(multi_scheduling, block),
-            Holder ! {blocked, self()},
-            receive {unblock, Holder} -> ok end,
-            _ = erlang:system_flag(multi_scheduling, unblock),
-            %% Here the node goes on. When the holder gets its turn is no part of the pause.
-            Holder ! {unblocked, self(), now_us()},
-            ok
-    catch
-        error:badarg ->
-            Holder ! {busy, self()},
-            ok
+-spec held(rabbit_hot_backup_overlap:moment(),
+           {Peers :: [pid()], rabbit_hot_backup_carrier:prepared()}, #hold{}) ->
+          {outcome(), #hold{}}.
+%% Others, too, wait to be told: they come first.
+held(Began, _, #hold{deadline = Deadline} = Hold) when Began >= Deadline ->
+    {late, Hold};
+held(Began, {Peers, Stopped}, #hold{attempt = Attempt, carrier = Carrier} = Hold) ->
+    lists:foreach(fun(Peer) ->
+                          erlang:send(Peer, {stopped, Attempt, node()}, [nosuspend, noconnect])
+                  end, Peers),
+    case rabbit_hot_backup_carrier:send_at_once(Stopped, Carrier) of
+        true -> spin(Hold#hold{pokes = [Began + N * ?POKE_EVERY || N <- lists:seq(1, ?POKES)]});
+        false -> {late, Hold}
     end.
 
--spec unblock({pid(), reference()}, ending()) -> {ending(), Unblocked :: integer()}.
-%% A blocker that did not live to be told had let go before.
-unblock({Blocker, Monitor}, {Outcome, Instant, Held, Ended, Arrived}) ->
-    Blocker ! {unblock, self()},
-    receive
-        {unblocked, Blocker, Unblocked} ->
-            gone(Blocker, Monitor),
-            {{Outcome, Instant, Held, Ended, Arrived}, Unblocked};
-        {'DOWN', Monitor, process, Blocker, _} ->
-            {{refused, Instant, Held, Ended, Arrived}, now_us()}
-    end.
-
--spec held(Deadline :: integer(), {pos_integer(), rabbit_hot_backup_carrier:prepared()},
-           unchanged(), rabbit_hot_backup_carrier:carrier()) -> ending().
-held(Deadline, {Number, Stopped}, Unchanged, Carrier) ->
-    Held = now_us(),
-    Instant = os:system_time(microsecond),
-    {Verdict, Arrived} = case Held < Deadline
-                             andalso rabbit_hot_backup_carrier:send_at_once(Stopped, Carrier) of
-                             true -> spin({Deadline, Number}, Carrier, [], 0);
-                             false -> {late, []}
-                         end,
-    Outcome = case Verdict of
-                  captured ->
-                      case Unchanged() of
-                          true -> held;
-                          false -> committed
-                      end;
-                  Other -> Other
-              end,
-    {Outcome, Instant, Held, now_us(), Arrived}.
-
--spec spin({Deadline :: integer(), Number :: pos_integer()},
-           rabbit_hot_backup_carrier:carrier(), [term()], non_neg_integer()) ->
-          {verdict(), Arrived :: [term()]}.
-spin({Deadline, _} = Hold, Carrier, Arrived, Count) ->
-    case now_us() < Deadline of
+-spec spin(#hold{}) -> {outcome(), #hold{}}.
+spin(#hold{deadline = Deadline, patience = Patience, captured = Captured,
+           missing = Missing} = Hold) ->
+    Now = now_us(),
+    if
+        Captured, Missing =:= []; Captured, Now >= Patience ->
+            {held, Hold};
+        Now >= Deadline ->
+            {late, Hold};
         true ->
             receive
-                Message -> arrived(Message, Hold, Carrier, Arrived, Count + 1)
+                Message -> arrived(Message, Hold)
             after 0 ->
                     %% The port is served between the turns of processes.
                     erlang:yield(),
-                    spin(Hold, Carrier, Arrived, Count)
-            end;
-        false ->
-            {late, Arrived}
+                    spin(poke(Now, Hold))
+            end
     end.
 
--spec arrived(term(), {integer(), pos_integer()}, rabbit_hot_backup_carrier:carrier(), [term()],
-              pos_integer()) -> {verdict(), Arrived :: [term()]}.
-%% The carrier is this process's own view of it: between the request `stop` and `captured` the
-%% engine is silent, so the first byte that comes begins a message. The session's view goes on from
-%% where it was, with the same bytes.
-arrived({hold, Caller, Reference, _, _}, Hold, Carrier, Arrived, Count) ->
+-spec poke(rabbit_hot_backup_overlap:moment(), #hold{}) -> #hold{}.
+poke(Now, #hold{pokes = [Next | Others], schedulers = Schedulers} = Hold) when Now >= Next ->
+    ok = rabbit_hot_backup_block:poke(Schedulers),
+    Hold#hold{pokes = Others};
+poke(_, Hold) ->
+    Hold.
+
+-spec arrived(term(), #hold{}) -> {outcome(), #hold{}}.
+arrived({stopped, Attempt, Node}, #hold{attempt = Attempt, missing = Missing,
+                                        heard = Heard} = Hold) ->
+    case lists:member(Node, Missing) of
+        true -> spin(Hold#hold{missing = lists:delete(Node, Missing), heard = [Node | Heard]});
+        false -> spin(Hold)
+    end;
+arrived({stopped, _, _}, Hold) ->
+    spin(Hold);
+arrived({hold, Caller, Reference, _, _}, Hold) ->
     Caller ! {held, Reference, not_held(refused)},
-    spin(Hold, Carrier, Arrived, Count);
-arrived(Message, _, _, Arrived, ?MOST_ARRIVED) ->
-    {refused, [Message | Arrived]};
-arrived({'EXIT', Pid, _} = Message, _, _, Arrived, _) when is_pid(Pid) ->
-    {refused, [Message | Arrived]};
-arrived(Message, {_, Number} = Hold, Carrier, Others, Count) ->
-    Arrived = [Message | Others],
+    spin(Hold);
+arrived(Message, #hold{arrived = Others, count = Count} = Hold) ->
+    judge(Message, Hold#hold{arrived = [Message | Others], count = Count + 1}).
+
+-spec judge(term(), #hold{}) -> {outcome(), #hold{}}.
+judge(_, #hold{count = Count} = Hold) when Count >= ?MOST_ARRIVED ->
+    {refused, Hold};
+judge({'EXIT', Pid, _}, Hold) when is_pid(Pid) ->
+    {refused, Hold};
+judge(Message, #hold{carrier = Carrier, number = Number} = Hold) ->
     case rabbit_hot_backup_carrier:received(Message, Carrier) of
         {messages, Messages, Next} ->
             case [Details || {notice, captured, Details} <- Messages] of
-                [] -> spin(Hold, Next, Arrived, Count);
-                [#{stop := Number, outcome := ok} | _] -> {captured, Arrived};
-                _ -> {refused, Arrived}
+                [] -> spin(Hold#hold{carrier = Next});
+                [#{stop := Number, outcome := ok} | _] -> captured(Hold#hold{carrier = Next});
+                _ -> {refused, Hold}
             end;
         ignored ->
-            spin(Hold, Carrier, Arrived, Count);
+            spin(Hold);
         _ ->
             %% The engine is gone, or sends what is no message: the session will say so.
-            {refused, Arrived}
+            {refused, Hold}
     end.
 
--spec now_us() -> integer().
+-spec captured(#hold{}) -> {outcome(), #hold{}}.
+%% Nobody needs to wait for others with what is of no use.
+captured(#hold{unchanged = Unchanged} = Hold) ->
+    case Unchanged() of
+        true -> spin(Hold#hold{captured = true});
+        false -> {committed, Hold}
+    end.
+
+-spec now_us() -> rabbit_hot_backup_overlap:moment().
 now_us() ->
-    erlang:monotonic_time(microsecond).
+    rabbit_hot_backup_overlap:now_us().

@@ -30,8 +30,9 @@
 %% Who wants a job done.
 
 -type order() :: #{kind := kind(), repository := binary(), actor => actor(), backup => binary(),
-                   job => id()}.
-%% `backup`: the one that is checked or restored. `job`: one that was requested.
+                   part => rabbit_hot_backup_part:part(), job => id()}.
+%% `backup`: the one that is checked or restored. `part`: what it is a part of. `job`: one that was
+%% requested.
 
 -type state() :: requested | running | done | failed | cancelled.
 %% `requested`: the program was asked and has not begun yet.
@@ -58,6 +59,7 @@
                  remaining => non_neg_integer(),  % seconds
                  pace => rabbit_hot_backup_pace:pace(),
                  backup => binary(),
+                 part => rabbit_hot_backup_part:part(),
                  bytes => non_neg_integer(),
                  result => map(),                 % the program's summary, of tasks
                  finding_count => non_neg_integer(),
@@ -260,7 +262,7 @@ take(Session, #{kind := Kind} = Order, #jobs{next = Id, current = Current} = Job
         #{Slot := {Job, _}} ->
             {error, busy(Job)};
         #{} ->
-            Known = maps:with([kind, repository, actor, backup], Order),
+            Known = maps:with([kind, repository, actor, backup, part], Order),
             Job = Known#{id => Id, state => requested, session => Session,
                          requested => os:system_time(millisecond)},
             Taken = Current#{Slot => {Job, erlang:monitor(process, Session)}},

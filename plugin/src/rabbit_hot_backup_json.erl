@@ -77,7 +77,10 @@ aged(_, Unreadable) ->
 backup(#{<<"vhosts">> := VHosts} = Object) ->
     Totals = [(maps:remove(<<"queue_count">>, VHost))#{<<"queues">> => Count}
               || #{<<"queue_count">> := Count} = VHost <- VHosts],
-    (plain(Object))#{<<"vhosts">> => Totals}.
+    (plain(Object))#{<<"vhosts">> => Totals};
+backup(Object) ->
+    %% Of a cluster, and its queues are in another repository.
+    plain(Object).
 
 -spec items([rabbit_hot_backup_program:object()]) -> [json()].
 %% Of what `show --list` prints.

@@ -5,7 +5,7 @@
 %% is called here exists in both, and in what lies between.
 -module(rabbit_hot_backup_khepri).
 
--export([query/2, position/0, is_log_written/0]).
+-export([query/2, position/0, is_log_written/0, leader/0]).
 -export([content/1, fold/3]).
 
 -export_type([state/0, position/0, content/0, item/0]).
@@ -58,6 +58,14 @@ position() ->
             {ok, #{last => Last, written => Written, applied => Applied, term => Term}};
         Metrics ->
             {error, {no_position, Metrics}}
+    end.
+
+-spec leader() -> node() | none.
+%% Where changes of the store are made, as far as this node has heard.
+leader() ->
+    case ra_leaderboard:lookup_leader(rabbit_khepri:get_store_id()) of
+        {_, Node} -> Node;
+        _ -> none
     end.
 
 -spec is_log_written() -> boolean().

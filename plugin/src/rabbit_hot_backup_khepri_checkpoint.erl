@@ -2,9 +2,16 @@
 %% from a successful stop on an export of the store as it was in it.
 -module(rabbit_hot_backup_khepri_checkpoint).
 
--export([start/0, stop/4, read/2, release/1]).
+-export([start/0, stop/4, follow/3, read/2, release/1]).
 
--export_type([checkpoint/0]).
+-export_type([checkpoint/0, hold/1]).
+
+-type hold(Over) :: fun((rabbit_hot_backup_khepri:position(),
+                         rabbit_hot_backup_holder:unchanged()) ->
+                               {ok, rabbit_hot_backup_holder:held()}
+                             | {over, Over}
+                             | {error, rabbit_hot_backup_protocol:error()}).
+%% How the node is held, with the store locked. `over`: it is not wanted any more.
 
 -record(checkpoint, {names :: rabbit_hot_backup_ra_names:names(),
                      export = none :: rabbit_hot_backup_export:export() | none}).
@@ -23,21 +30,27 @@ start() ->
         {error, Error} -> {error, Error}
     end.
 
--spec stop(MaxPause :: pos_integer(), checkpoint(), Session :: pid(), Holder :: pid()) ->
+-spec stop(MaxPause :: pos_integer(), checkpoint(), Session :: pid(), hold(Over)) ->
           {ok, rabbit_hot_backup_holder:held(), checkpoint()}
+        | {over, Over, checkpoint()}
         | {error, rabbit_hot_backup_protocol:error()}.
-stop(MaxPause, Earlier, Session, Holder) ->
+%% Holds the node while nobody can change metadata. `MaxPause`, in microseconds, is how long that
+%% may take at the most.
+stop(MaxPause, Earlier, Session, Hold) ->
     ok = release(Earlier),
     Checkpoint = Earlier#checkpoint{export = none},
     case rabbit_hot_backup_store_lock:take(Session, MaxPause) of
         {ok, Lock} ->
             Named = latest_names(Checkpoint),
-            case rabbit_hot_backup_holder:hold(Holder, MaxPause, unchanged(Named, Lock)) of
+            case Hold(rabbit_hot_backup_store_lock:position(Lock), unchanged(Named, Lock)) of
                 {ok, #{outcome := held} = Held} ->
                     export(Held, Named, Lock);
                 {ok, Held} ->
                     ok = rabbit_hot_backup_store_lock:release(Lock),
                     {ok, Held, Named};
+                {over, What} ->
+                    ok = rabbit_hot_backup_store_lock:release(Lock),
+                    {over, What, Named};
                 {error, Error} ->
                     ok = rabbit_hot_backup_store_lock:release(Lock),
                     {error, Error}
@@ -46,6 +59,36 @@ stop(MaxPause, Earlier, Session, Holder) ->
             {ok, rabbit_hot_backup_holder:not_held(committed), Checkpoint};
         {error, Error} ->
             {error, Error}
+    end.
+
+-spec follow(checkpoint(), rabbit_hot_backup_khepri:position(), Hold) -> Result
+              when Hold :: fun((rabbit_hot_backup_holder:unchanged()) ->
+                                      {ok, rabbit_hot_backup_holder:held()} | {error, Error}),
+                   Result :: {ok, rabbit_hot_backup_holder:held()} | {error, Error},
+                   Error :: rabbit_hot_backup_protocol:error().
+%% Holds a node of a cluster whose store is locked on another one, at a position which the log here
+%% must not be beyond.
+follow(#checkpoint{names = Names}, Position, Hold) ->
+    case Hold(fun() ->
+                      is_within(Position)
+                          andalso rabbit_hot_backup_ra_names:is_unchanged(Names)
+              end) of
+        {ok, #{outcome := held} = Held} ->
+            case rabbit_hot_backup_ra_names:is_confirmed(Names) of
+                true -> {ok, Held};
+                false -> {ok, Held#{outcome := committed}}
+            end;
+        Other ->
+            Other
+    end.
+
+-spec is_within(rabbit_hot_backup_khepri:position()) -> boolean().
+%% Counters only. What another leader has written is of a later term.
+is_within(#{last := Last, term := Term}) ->
+    case rabbit_hot_backup_khepri:position() of
+        {ok, #{term := Term, last := Here}} -> Here =< Last;
+        {ok, #{term := Earlier}} -> Earlier < Term;
+        {error, _} -> false
     end.
 
 -spec read(checkpoint(), rabbit_hot_backup_metadata:hand_over()) -> ok | {error, term()}.

@@ -2,16 +2,26 @@
 %% has is in docs/json.md.
 -module(rabbit_hot_backup_listing).
 
--export([of_node/1, newest/1, newest_verified/1, is_verified/1]).
+-export([of_node/1, of_node_alone/1, newest/1, newest_verified/1, is_verified/1]).
 -export([instant/1, time/2, pause_us/1]).
 
 -type backup() :: rabbit_hot_backup_program:object().
 
 -spec of_node([backup()]) -> [backup()].
-%% A repository may have backups of several nodes, and some that cannot be read.
+%% A repository may have backups of several nodes, and some that cannot be read. One of the cluster
+%% is of each node that has a part in it.
 of_node(Backups) ->
     Node = atom_to_binary(node()),
-    [Backup || #{<<"node">> := Name} = Backup <- Backups, Name =:= Node].
+    lists:filter(fun(#{<<"node">> := Name}) -> Name =:= Node;
+                    (#{<<"parts">> := Parts}) ->
+                         lists:any(fun(#{<<"node">> := Name}) -> Name =:= Node end, Parts);
+                    (_) -> false
+                 end, Backups).
+
+-spec of_node_alone([backup()]) -> [backup()].
+%% Without those of the cluster.
+of_node_alone(Backups) ->
+    [Backup || Backup <- of_node(Backups), not is_map_key(<<"parts">>, Backup)].
 
 -spec newest([backup()]) -> {ok, backup()} | none.
 %% The list begins with the oldest.
@@ -39,4 +49,5 @@ time(Key, Object) ->
 
 -spec pause_us(backup()) -> {ok, non_neg_integer()} | none.
 pause_us(#{<<"cut">> := #{<<"pause_us">> := Pause}}) -> {ok, Pause};
+pause_us(#{<<"stop">> := #{<<"pause_us">> := Pause}}) -> {ok, Pause};
 pause_us(_) -> none.

@@ -8,7 +8,7 @@
 %% rabbit_hot_backup_operations sees to this).
 -module(rabbit_hot_backup_metadata).
 
--export([tables/0, run/2]).
+-export([tables/0, tables/1, run/2]).
 
 %% Callbacks of mnesia:backup_checkpoint/3, and what they are given at first.
 -export([sink/1, open_write/1, write/2, commit_write/1, abort_write/1]).
@@ -53,11 +53,16 @@
 %% message exchange its messages). Tables that are in memory only are no part of it: the broker
 %% builds them anew at each start.
 tables() ->
+    tables([]).
+
+-spec tables(Others :: [node()]) -> {[table()], [skipped()]}.
+%% Of several nodes together: a table may be on the disc of any of them. Mnesia reads it there.
+tables(Nodes) ->
     Existing = mnesia:system_info(tables),
     Own = own_tables(),
     {Present, Missing} = lists:partition(fun(Table) -> lists:member(Table, Existing) end, Own),
     Others = lists:sort((Existing -- [schema]) -- Own),
-    Judged = [{Table, judge(Table)} || Table <- Others],
+    Judged = [{Table, judge(Table, Nodes)} || Table <- Others],
     Tables = [schema | Present] ++ [Table || {Table, include} <- Judged],
     Skipped = [skipped(Table, "the node has no such table") || Table <- Missing]
         ++ [skipped(Table, Reason) || {Table, {skip, Reason}} <- Judged],
@@ -69,16 +74,17 @@ own_tables() ->
      rabbit_runtime_parameters, rabbit_durable_exchange, rabbit_durable_queue,
      rabbit_durable_route].
 
--spec judge(table()) -> include | memory_only | {skip, Reason :: string()}.
-judge(rabbit_node_maintenance_states) ->
+-spec judge(table(), [node()]) -> include | memory_only | {skip, Reason :: string()}.
+judge(rabbit_node_maintenance_states, _) ->
     {skip, "bookkeeping of running nodes, worthless after a restore"};
-judge(Table) ->
+judge(Table, Nodes) ->
     OnDisc = mnesia:table_info(Table, disc_copies) ++ mnesia:table_info(Table, disc_only_copies),
+    IsElsewhere = lists:any(fun(Node) -> lists:member(Node, OnDisc) end, Nodes),
     case mnesia:table_info(Table, storage_type) of
         ram_copies when OnDisc =:= [] -> memory_only;
-        ram_copies -> {skip, "this node has it in memory only"};
+        ram_copies when not IsElsewhere -> {skip, "this node has it in memory only"};
         unknown when OnDisc =:= [] -> memory_only;
-        unknown -> {skip, "this node has no replica of it"};
+        unknown when not IsElsewhere -> {skip, "this node has no replica of it"};
         _ ->
             case mnesia:table_info(Table, local_content) of
                 true -> {skip, "each node has a content of its own in it"};

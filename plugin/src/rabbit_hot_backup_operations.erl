@@ -4,19 +4,21 @@
 %% worker because it may take a while, or a stream. The arguments are checked here.
 -module(rabbit_hot_backup_operations).
 
--export([plan/3, start_run/2, unreadable/1]).
+-export([plan/3, bad_arguments/1, start_run/2, unreadable/1]).
 
 -export_type([context/0, answer/0, plan/0, checkpoint/0, source/0]).
 
 -type context() :: #{session := pid(),
                      holder := pid(),
+                     part := rabbit_hot_backup_part:id() | undefined,
                      checkpoint := checkpoint() | undefined}.
-%% Who asks, and what it holds.
+%% Who asks, what it is a part of, and what it holds.
 
 -type checkpoint() :: {mnesia, rabbit_hot_backup_checkpoints:name(),
                        rabbit_hot_backup_baseline:baseline(),
                        rabbit_hot_backup_table_locks:locks()}
-                    | {khepri, rabbit_hot_backup_khepri_checkpoint:checkpoint()}.
+                    | {khepri, rabbit_hot_backup_khepri_checkpoint:checkpoint()}
+                    | {part, rabbit_hot_backup_part_checkpoint:checkpoint()}.
 
 -type source() :: {checkpoint, {mnesia, rabbit_hot_backup_checkpoints:name()}
                              | {khepri, rabbit_hot_backup_khepri_checkpoint:checkpoint()}}
@@ -28,6 +30,7 @@
                 | {error, rabbit_hot_backup_protocol:error()}.
 
 -type changes() :: #{job => rabbit_hot_backup_jobs:id() | undefined,
+                     part => rabbit_hot_backup_part:id() | undefined,
                      checkpoint => checkpoint() | undefined}.
 %% What the session holds from now on.
 
@@ -50,18 +53,19 @@ plan(job_begin, #{kind := backup, repository := Repository} = Arguments, #{sessi
     case rabbit_hot_backup_jobs:begin_job(
            Session, maps:with([kind, repository, job], Arguments)) of
         {ok, Id} ->
-            {now, {ok, #{job => Id,
-                         max_pause => rabbit_hot_backup_settings:max_pause(),
+            Part = rabbit_hot_backup_part:of_job(Id),
+            Settings = #{max_pause => rabbit_hot_backup_settings:max_pause(),
                          rate_limit => rabbit_hot_backup_settings:rate_limit()},
-                   #{job => Id}}};
+            {now, {ok, maps:merge(Settings#{job => Id}, maps:with([max_pause, rate_limit], Part)),
+                   #{job => Id, part => maps:get(cluster_backup, Part, undefined)}}};
         {error, Error} -> {now, {error, Error}}
     end;
-plan(job_end, #{job := Id, outcome := Outcome} = Arguments, #{session := Session})
+plan(job_end, #{job := Id, outcome := Outcome} = Arguments, #{session := Session, part := Part})
   when Outcome =:= done; Outcome =:= failed; Outcome =:= cancelled ->
     case outcome(Arguments) of
         {ok, Details} ->
-            case rabbit_hot_backup_jobs:end_job(Session, Id, Outcome, Details) of
-                ok -> {now, {ok, #{}, #{job => undefined}}};
+            case rabbit_hot_backup_jobs:end_job(Session, Id, Outcome, whole(Part, Details)) of
+                ok -> {now, {ok, #{}, #{job => undefined, part => undefined}}};
                 {error, Error} -> {now, {error, Error}}
             end;
         error ->
@@ -69,6 +73,10 @@ plan(job_end, #{job := Id, outcome := Outcome} = Arguments, #{session := Session
     end;
 plan(describe, _, _) ->
     {later, fun() -> {ok, rabbit_hot_backup_describe:describe(), #{}} end};
+plan(checkpoint_begin, Arguments, #{session := Session, part := Part, checkpoint := undefined})
+  when Part =/= undefined ->
+    Lock = maps:get(lock, Arguments, false) =:= true,
+    {later, fun() -> rabbit_hot_backup_part_checkpoint:start(Part, Session, Lock) end};
 plan(checkpoint_begin, Arguments, #{session := Session, checkpoint := undefined}) ->
     Lock = maps:get(lock, Arguments, false) =:= true,
     {later, fun() ->
@@ -85,7 +93,8 @@ plan(checkpoint_stream, #{stream := Stream}, #{checkpoint := Checkpoint})
     case Checkpoint of
         undefined -> failed("there is no checkpoint to stream");
         {mnesia, Name, _, _} -> {stream, Stream, {checkpoint, {mnesia, Name}}};
-        {khepri, _} -> {stream, Stream, {checkpoint, Checkpoint}}
+        {khepri, _} -> {stream, Stream, {checkpoint, Checkpoint}};
+        {part, Taken} -> stream_of_part(Stream, rabbit_hot_backup_part_checkpoint:source(Taken))
     end;
 plan(statistics_stream, #{stream := Stream}, _) when is_integer(Stream), Stream >= 0 ->
     {stream, Stream, statistics};
@@ -107,6 +116,10 @@ plan(Operation, Arguments, #{session := Session})
   when Operation =:= deliver_begin; Operation =:= deliver_part; Operation =:= deliver;
        Operation =:= deliver_end ->
     plan_delivery(Operation, Arguments, Session);
+plan(Operation, Arguments, #{part := Part})
+  when Operation =:= part_ready; Operation =:= part_prepared; Operation =:= cluster_published;
+       Operation =:= cluster_begin; Operation =:= cluster_status; Operation =:= cluster_cancel ->
+    rabbit_hot_backup_cluster_operations:plan(Operation, Arguments, Part);
 plan(Operation, _, _)
   when Operation =:= job_begin; Operation =:= job_end; Operation =:= stop;
        Operation =:= checkpoint_stream; Operation =:= statistics_stream;
@@ -117,6 +130,10 @@ plan({unknown, Name}, _, _) ->
     unsupported(Name);
 plan(Operation, _, _) ->
     unsupported(atom_to_binary(Operation)).
+
+-spec stream_of_part(rabbit_hot_backup_protocol:stream_id(), source() | none) -> plan().
+stream_of_part(_, none) -> failed("the metadata is in the part of another node");
+stream_of_part(Stream, Source) -> {stream, Stream, Source}.
 
 -spec bad_arguments(atom()) -> plan().
 bad_arguments(Operation) ->
@@ -144,6 +161,12 @@ outcome(#{outcome := Outcome, error := #{message := Message} = Error} = Argument
     {ok, (maps:with([bytes], Arguments))#{error => Known}};
 outcome(_) ->
     error.
+
+-spec whole(rabbit_hot_backup_part:id() | undefined, rabbit_hot_backup_protocol:details()) ->
+          rabbit_hot_backup_protocol:details().
+%% A part is no backup by itself: what was made is that of the cluster.
+whole(Part, #{backup := _} = Details) when Part =/= undefined -> Details#{backup := Part};
+whole(_, Details) -> Details.
 
 %% ------------------------------------------------------------------
 %% Restoring
@@ -241,7 +264,7 @@ begin_checkpoint(mnesia, Session, Lock) ->
         {ok, #{name := Name, instant := Instant, activation_us := Duration,
                baseline := Baseline}} ->
             Result = (rabbit_hot_backup_baseline:log(Baseline))
-                     #{checkpoint => readable(Name),
+                     #{checkpoint => rabbit_hot_backup_checkpoints:readable(Name),
                        store => mnesia,
                        tables => [atom_to_binary(Table) || Table <- Tables],
                        skipped => Skipped,
@@ -267,14 +290,11 @@ begin_checkpoint(khepri, _, _) ->
             {error, Error}
     end.
 
--spec readable(rabbit_hot_backup_checkpoints:name()) -> binary().
-readable({Plugin, Node, {Time, _}}) ->
-    iolist_to_binary(io_lib:format("~ts ~ts ~b", [Plugin, Node, Time])).
-
 -spec release(checkpoint() | undefined) -> ok.
 %% But for what rabbit_hot_backup_checkpoints owns.
 release({mnesia, _, _, Locks}) -> rabbit_hot_backup_table_locks:release(Locks);
 release({khepri, Checkpoint}) -> rabbit_hot_backup_khepri_checkpoint:release(Checkpoint);
+release({part, Checkpoint}) -> rabbit_hot_backup_part_checkpoint:release(Checkpoint);
 release(undefined) -> ok.
 
 %% ------------------------------------------------------------------
@@ -283,13 +303,21 @@ release(undefined) -> ok.
 -spec plan_stop(pos_integer(), context()) -> plan().
 plan_stop(_, #{checkpoint := undefined}) ->
     failed("there is no checkpoint to stop for");
+plan_stop(MaxPause, #{checkpoint := {part, Checkpoint}, part := Part} = Context)
+  when Part =/= undefined ->
+    {later, fun() -> rabbit_hot_backup_part_checkpoint:stop(MaxPause, Checkpoint, Context) end};
+plan_stop(_, #{checkpoint := {part, _}}) ->
+    failed("the part of the cluster backup is over");
 plan_stop(MaxPause, #{checkpoint := {khepri, Checkpoint}, session := Session,
                       holder := Holder}) ->
+    Hold = fun(_, Unchanged) ->
+                   rabbit_hot_backup_holder:hold(Holder, #{max_pause => MaxPause}, Unchanged)
+           end,
     {later, fun() ->
                     case rabbit_hot_backup_khepri_checkpoint:stop(MaxPause, Checkpoint, Session,
-                                                                  Holder) of
+                                                                  Hold) of
                         {ok, Held, Stopped} ->
-                            log_pause(Held),
+                            rabbit_hot_backup_holder:log(Held),
                             {ok, Held, #{checkpoint => {khepri, Stopped}}};
                         {error, Error} ->
                             {error, Error}
@@ -322,36 +350,14 @@ stop(MaxPause, Baseline, Holder) ->
 -spec stop(pos_integer(), rabbit_hot_backup_baseline:baseline(), pid(),
            rabbit_hot_backup_holder:unchanged()) -> answer().
 stop(MaxPause, Baseline, Holder, Unchanged) ->
-    case rabbit_hot_backup_holder:hold(Holder, MaxPause, Unchanged) of
+    case rabbit_hot_backup_holder:hold(Holder, #{max_pause => MaxPause}, Unchanged) of
         {ok, Held} ->
-            Judged = confirm(Held, Baseline),
-            log_pause(Judged),
+            Judged = rabbit_hot_backup_baseline:confirm(Held, Baseline),
+            rabbit_hot_backup_holder:log(Judged),
             {ok, Judged, #{}};
         {error, Error} ->
             {error, Error}
     end.
-
--spec confirm(rabbit_hot_backup_holder:held(), rabbit_hot_backup_baseline:baseline()) ->
-          rabbit_hot_backup_holder:held().
-confirm(#{outcome := held} = Held, Baseline) ->
-    case rabbit_hot_backup_baseline:is_confirmed(Baseline) of
-        true -> Held;
-        false -> Held#{outcome := committed}
-    end;
-confirm(Held, _) ->
-    Held.
-
--spec log_pause(rabbit_hot_backup_holder:held()) -> ok.
-log_pause(#{outcome := Outcome, pause_us := Pause, acquisition_us := Acquisition,
-            hold_us := Hold} = Held) ->
-    Store = case Held of
-                #{store_us := Time} ->
-                    io_lib:format("; changes of metadata waited for ~.1f ms", [Time / 1000]);
-                _ -> ""
-            end,
-    rabbit_hot_backup_compat:log(
-      info, "paused for ~.1f ms (acquisition ~.1f, hold ~.1f): ~ts~ts",
-      [Pause / 1000, Acquisition / 1000, Hold / 1000, Outcome, Store]).
 
 %% ------------------------------------------------------------------
 %% Streams

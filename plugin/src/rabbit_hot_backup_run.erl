@@ -208,7 +208,7 @@ no_space(Free, Needed) ->
 %% The program itself waits for another writer of the repository: that is one job, with one end.
 back_up(Run) ->
     Start = fun() ->
-                    rabbit_hot_backup:start_backup(#{actor => actor(),
+                    rabbit_hot_backup:start_backup(#{actor => actor(), this_node => true,
                                                      lock_patience => ?PATIENCE})
             end,
     case do_job(backup, Start, infinity) of
@@ -277,7 +277,8 @@ drill() ->
 
 -spec drill([rabbit_hot_backup_program:object()]) -> result().
 drill(Backups) ->
-    case rabbit_hot_backup_listing:newest_verified(rabbit_hot_backup_listing:of_node(Backups)) of
+    case rabbit_hot_backup_listing:newest_verified(
+           rabbit_hot_backup_listing:of_node_alone(Backups)) of
         {ok, #{<<"backup">> := Backup}} ->
             Start = fun() -> rabbit_hot_backup:start_drill(Backup, actor()) end,
             case do_job(check, Start, infinity) of
@@ -286,7 +287,8 @@ drill(Backups) ->
             end;
         none ->
             {failed, drill, rabbit_hot_backup_protocol:error(
-                              not_found, "there is no verified backup of this node to boot", [],
+                              not_found, "there is no verified backup of this node alone to boot",
+                              [],
                               "Make one, or verify one: rabbitmq-hot-backup verify latest."), #{}}
     end.
 

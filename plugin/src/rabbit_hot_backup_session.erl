@@ -69,6 +69,7 @@
                                       Timer :: reference()}},
                 %% What the engine holds.
                 job :: rabbit_hot_backup_jobs:id() | undefined,
+                part :: rabbit_hot_backup_part:id() | undefined,
                 checkpoint :: rabbit_hot_backup_operations:checkpoint() | undefined,
                 stream :: rabbit_hot_backup_stream:stream() | undefined,
                 run :: #run{} | undefined,
@@ -313,10 +314,12 @@ announce(_, #state{manager = undefined}) ->
     ok.
 
 -spec progressed(rabbit_hot_backup_protocol:details(), #state{}) -> #state{}.
-progressed(#{job := Job, phase := Phase, done := Done, total := Total}, #state{job = Job} = State)
+progressed(#{job := Job, phase := Phase, done := Done, total := Total},
+           #state{job = Job, part = Part} = State)
   when is_binary(Phase), is_integer(Done), is_integer(Total) ->
     ok = rabbit_hot_backup_jobs:progress(self(), Job,
                                          #{phase => Phase, progress => {Done, Total}}),
+    _ = [rabbit_hot_backup_part:progressed(Part, {Phase, Done, Total}) || Part =/= undefined],
     State;
 progressed(_, State) ->
     State.
@@ -378,8 +381,8 @@ work(#state{requests = Requests} = State) ->
 
 -spec operate(rabbit_hot_backup_requests:request(), #state{}) -> #state{}.
 operate(#{operation := Operation, arguments := Arguments} = Request,
-        #state{holder = Holder, checkpoint = Checkpoint} = State) ->
-    Context = #{session => self(), holder => Holder, checkpoint => Checkpoint},
+        #state{holder = Holder, part = Part, checkpoint = Checkpoint} = State) ->
+    Context = #{session => self(), holder => Holder, part => Part, checkpoint => Checkpoint},
     case rabbit_hot_backup_operations:plan(Operation, Arguments, Context) of
         {later, Fun} -> start_work(Fun, Request, State);
         {now, Answer} -> answer(Request, Answer, State);
@@ -404,6 +407,7 @@ answer(#{id := Id} = Request, {error, Error}, State) ->
 
 -spec change(atom(), term(), #state{}) -> #state{}.
 change(job, Job, State) -> State#state{job = Job};
+change(part, Part, State) -> State#state{part = Part};
 change(checkpoint, Checkpoint, State) -> State#state{checkpoint = Checkpoint}.
 
 -spec not_done(rabbit_hot_backup_requests:request(), #state{}) -> #state{}.

@@ -17,7 +17,7 @@
 %% before the second question, and of what comes after the lock nothing can be written by then.
 -module(rabbit_hot_backup_store_lock).
 
--export([take/2, is_unchanged/1, release/1, export/1]).
+-export([take/2, position/1, is_unchanged/1, release/1, export/1]).
 
 -export_type([lock/0]).
 
@@ -77,6 +77,11 @@ take(Owner, MaxPause) ->
                 {error, Cause} -> not_locked(Cause)
             end
     end.
+
+-spec position(lock()) -> rabbit_hot_backup_khepri:position().
+%% Where the log ends.
+position(#lock{position = Position}) ->
+    Position.
 
 -spec is_unchanged(lock()) -> boolean().
 %% Called while the whole node is held, so it reads counters only.

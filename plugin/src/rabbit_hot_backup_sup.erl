@@ -31,6 +31,8 @@ init([]) ->
                 worker(rabbit_hot_backup_turnstile),
                 worker(rabbit_hot_backup_tickets),
                 worker(rabbit_hot_backup_port),
+                worker(rabbit_hot_backup_part),
+                supervisor(rabbit_hot_backup_cluster_sup),
                 worker(rabbit_hot_backup_monitor),
                 worker(rabbit_hot_backup_schedule)],
     {ok, {Flags, Children}}.

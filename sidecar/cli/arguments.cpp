@@ -44,11 +44,16 @@ public:
         app_.footer(exit_code_help);
         app_.require_subcommand(1);
         app_.fallthrough(false);
-        arguments_.repository =
-            from_environment("RABBITMQ_HOT_BACKUP_REPOSITORY", "/var/backups/rabbitmq");
+        arguments_.repository = from_environment("RABBITMQ_HOT_BACKUP_REPOSITORY", "");
+        arguments_.repository_given = !arguments_.repository.empty();
+        if (!arguments_.repository_given) {
+            arguments_.repository = "/var/backups/rabbitmq";
+        }
         arguments_.node = from_environment("RABBITMQ_NODENAME", default_node());
         add_create();
-        add("list", "List the backups of a repository.", Arguments::Command::list);
+        add("list", "List the backups of a repository.", Arguments::Command::list)
+            ->add_flag("--parts", arguments_.cluster.list_parts,
+                       "Of a cluster's backups also the part of each node.");
         add_show();
         add_verify();
         add_definitions();
@@ -80,6 +85,7 @@ private:
             ->add_option("-r,--repository", arguments_.repository,
                          "Directory of the backups (environment: "
                          "RABBITMQ_HOT_BACKUP_REPOSITORY).")
+            ->each([this](const std::string&) { arguments_.repository_given = true; })
             ->capture_default_str();
         subcommand->add_flag("--json", arguments_.json,
                              "One JSON object a line: status, summary, damage, error, and so on.");
@@ -146,11 +152,32 @@ private:
                        "Bytes a second to read at the most, such as 50MB or 1GiB; 0: no limit. "
                        "Default: as the node is configured.");
         add_retry_lock(*create);
+        add_cluster(*create);
+    }
+
+    void add_cluster(CLI::App& create) {
+        auto& cluster = arguments_.cluster;
+        auto* all = create.add_flag("--cluster", cluster.all_nodes,
+                                    "All nodes of the cluster, at one instant. Default where the "
+                                    "node is a member of one.");
+        auto* one = create.add_flag("--this-node", cluster.this_node,
+                                    "This node only, also where it is a member of a cluster.");
+        one->excludes(all);
+        create
+            .add_option("--allow-missing", cluster.allow_missing,
+                        "Nodes that may be left out because they do not run. What only they have "
+                        "is not in the backup.")
+            ->type_name("NODE")
+            ->delimiter(',')
+            ->excludes(one);
     }
 
     void add_show() {
         auto* show = add("show", "Show what a backup holds.", Arguments::Command::show);
         add_backup(*show);
+        show->add_option("--part", arguments_.cluster.part,
+                         "Of a cluster's backup: what it holds of this node.")
+            ->type_name("NODE");
         auto& wanted = arguments_.show;
         show->add_option("--vhost", wanted.vhost, "The queues of this vhost only.")
             ->type_name("NAME");
@@ -201,6 +228,12 @@ private:
                                     "Restore it into a scratch directory, boot an isolated broker "
                                     "from it and compare what that serves.")
                          ->excludes(all);
+        verify
+            ->add_option("--with", arguments_.cluster.with,
+                         "Of a cluster's backup: further repositories that have parts of it, "
+                         "mounted or copied here. A part that is nowhere is damage then.")
+            ->type_name("DIR")
+            ->excludes(boot);
         for (auto* option : add_sandbox(*verify)) {
             option->needs(boot);
         }
@@ -312,8 +345,14 @@ private:
         restore
             ->add_option(
                 "--target-dir", arguments_.target_dir,
-                "The data directory to make, such as /var/lib/rabbitmq/mnesia/rabbit@HOST.")
+                "The data directory to make, such as /var/lib/rabbitmq/mnesia/rabbit@HOST. Of a "
+                "cluster's backup: the directory in which each node gets its own.")
             ->type_name("DIR");
+        restore
+            ->add_option("--part", arguments_.cluster.part,
+                         "Of a cluster's backup this node only; --target-dir is its data "
+                         "directory then.")
+            ->type_name("NODE");
         restore->add_flag("--force", arguments_.force,
                           "What is there already is moved aside, never deleted.");
         restore->add_flag("--salvage", arguments_.salvage,
@@ -331,7 +370,7 @@ private:
         auto* into = restore.add_option("--into", transfer.into,
                                         "The running node that gets queues and their messages.");
         into->type_name("NODE")->excludes("--target-dir")->excludes("--force");
-        into->excludes("--salvage")->excludes("--owner");
+        into->excludes("--salvage")->excludes("--owner")->excludes("--part");
         const auto with_into = [&](CLI::Option* option) { option->needs(into); };
         with_into(restore
                       .add_option("--queue", transfer.queues,

@@ -61,6 +61,16 @@ struct PruneArguments {
     bool utc = false;  // the calendar in which days begin; else local time
 };
 
+// Of a cluster and its backups.
+struct ClusterArguments {
+    bool all_nodes = false;  // --cluster: also where the node has no cluster it is an error
+    bool this_node = false;
+    std::vector<std::string> allow_missing;  // nodes
+    std::string part;               // restore, show: of this node; empty: all that are here
+    std::vector<std::string> with;  // verify: further repositories
+    bool list_parts = false;        // list
+};
+
 struct Arguments {
     enum class Command {
         create,
@@ -79,7 +89,8 @@ struct Arguments {
     };
     Command command = Command::list;
 
-    std::string repository;  // every command but port
+    std::string repository;         // every command but port
+    bool repository_given = false;  // it is not the default
     bool json = false;
 
     // create; but for the node and its pause also restore --into
@@ -89,6 +100,7 @@ struct Arguments {
     // None: what the node is configured for.
     std::optional<std::chrono::milliseconds> max_pause;
     std::optional<std::uint64_t> rate_limit;  // bytes a second; 0: no limit
+    ClusterArguments cluster;
 
     // show, verify, definitions, archive, restore, note: at most one; delete, protect, unprotect:
     // one or more. `latest` or an unambiguous prefix will do.

@@ -1,6 +1,7 @@
 #include "erlang_port/cookie.hpp"
 #include "erlang_port/node_channel.hpp"
 #include "sidecar/cli/commands.hpp"
+#include "sidecar/cli/create_cluster_command.hpp"
 #include "sidecar/engine/backup.hpp"
 #include "sidecar/engine/interrupt.hpp"
 
@@ -31,6 +32,14 @@ ExitCode create_command(const Arguments& arguments, Output& output) {
     node.cookie = erlang::find_cookie(arguments.cookie_file);
     node.interrupt = throw_if_interrupted;
     Broker broker(std::make_unique<erlang::NodeChannel>(node), throw_if_interrupted);
+    if (broker.identity().members.size() > 1) {
+        if (!arguments.cluster.this_node) {
+            return create_cluster_command(broker, arguments, output);
+        }
+    } else if (arguments.cluster.all_nodes || !arguments.cluster.allow_missing.empty()) {
+        throw Error(ErrorCode::usage, printable(arguments.node) + " is a member of no cluster",
+                    "Leave out --cluster and --allow-missing.");
+    }
 
     const auto result = back_up(broker, posix_file_system(),
                                 {.repository = arguments.repository,

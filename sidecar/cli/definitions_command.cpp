@@ -11,8 +11,14 @@ namespace hot_backup {
 ExitCode definitions_command(const Arguments& arguments, Output& output) {
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
     const auto id = choose_backup(repository, arguments.backups.front(), output);
-    const DefinitionsHeader header{repository.read_manifest(id).summary().rabbitmq_version};
-    StoredSnapshot stored(repository, id);
+    const auto part = choose_part(repository, id, {});
+    const auto summary = repository.read_manifest(part).summary();
+    if (!has_metadata(summary)) {
+        throw Error(ErrorCode::usage, "part " + id + " does not have the metadata of its cluster",
+                    "Name the whole backup, " + summary.part->cluster_backup + '.');
+    }
+    const DefinitionsHeader header{summary.rabbitmq_version};
+    StoredSnapshot stored(repository, part);
     Snapshot snapshot(stored, SnapshotIndex::scan(stored));
 
     DefinitionsReport report;

@@ -1,7 +1,10 @@
+#include "sidecar/cli/cluster_output.hpp"
+#include "sidecar/cli/cluster_parts_output.hpp"
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/marks_output.hpp"
 
 #include <array>
+#include <map>
 
 namespace hot_backup {
 namespace {
@@ -70,10 +73,8 @@ OrderedJson to_json(const std::string& backup_id, const Summary& summary) {
 
 namespace {
 
-std::string messages_text(const Summary& summary) {
-    return summary.messages
-               ? std::to_string(summary.messages->ready + summary.messages->unacknowledged)
-               : "-";
+std::string messages_text(const std::optional<MessageTotals>& messages) {
+    return messages ? std::to_string(messages->ready + messages->unacknowledged) : "-";
 }
 
 constexpr std::size_t columns = 9;
@@ -93,13 +94,59 @@ void list_backup(const std::string& id, const Summary& summary, const Marks& mar
     const auto age = std::chrono::floor<std::chrono::seconds>(now - summary.instant);
     output.line(row({id, format_age(age), format_bytes(summary.bytes),
                      summary.cut ? format_pause(summary.cut->pause_us) : "-",
-                     std::to_string(summary.counts.queues), messages_text(summary),
+                     std::to_string(summary.counts.queues), messages_text(summary.messages),
                      describe_checks(marks, now), marks.protection ? "yes" : "-",
                      printable(summary.node)}));
     auto json = to_json(id, summary);
     json["age_seconds"] = age.count();
     add_marks(json, marks);
     output.summary(std::move(json));
+}
+
+void list_cluster(const Repository& repository, const std::string& id, bool with_parts,
+                  const Marks& marks, Timestamp now, Output& output) {
+    const auto manifest = repository.read_cluster(id);
+    const auto& summary = manifest.summary;
+    const auto age = std::chrono::floor<std::chrono::seconds>(now - summary.instant);
+    output.line(
+        row({id, format_age(age), format_bytes(summary.bytes), format_pause(summary.stop.pause_us),
+             std::to_string(summary.counts.queues), messages_text(summary.messages),
+             describe_checks(marks, now), marks.protection ? "yes" : "-",
+             "cluster of " + std::to_string(manifest.parts.size()) + ": " +
+                 printable(summary.cluster)}));
+    const std::vector<Repository> at_hand{repository};
+    const auto parts = place_parts(at_hand, id, manifest);
+    if (with_parts) {
+        print_parts(parts, output);
+    }
+    auto json = to_json(id, manifest);
+    add_states(json, parts);
+    json["age_seconds"] = age.count();
+    add_marks(json, marks);
+    output.summary(std::move(json));
+}
+
+// They take space, and somebody has to settle them.
+void list_parts_in_doubt(const Repository& repository, Output& output) {
+    std::map<std::string, std::vector<PartHere>> clusters;
+    for (auto& part : repository.in_doubt()) {
+        clusters[part.cluster_backup].push_back(std::move(part));
+    }
+    for (const auto& [id, parts] : clusters) {
+        std::string nodes;
+        OrderedJson json{{"message_type", "in_doubt"}, {"backup", id}};
+        for (const auto& part : parts) {
+            std::string node = part.backup;  // where nobody can tell
+            try {
+                node = repository.read_manifest(part.backup).summary().node;
+            } catch (const Error&) {
+            }
+            nodes += (nodes.empty() ? "" : ", ") + printable(node);
+            json["parts"].push_back({{"node", node}, {"backup", part.backup}});
+        }
+        output.line(id + "  in doubt (" + nodes + "), not a backup");
+        output.message(json);
+    }
 }
 
 }  // namespace
@@ -150,8 +197,13 @@ ExitCode list_command(const Arguments& arguments, Output& output) {
     auto code = ErrorCode::failed;
     for (const auto& id : ids) {
         try {
-            list_backup(id, repository.read_manifest(id).summary(), read_marks(repository, id),
-                        now(), output);
+            if (repository.has_cluster(id)) {
+                list_cluster(repository, id, arguments.cluster.list_parts,
+                             read_marks(repository, id), now(), output);
+            } else {
+                list_backup(id, repository.read_manifest(id).summary(), read_marks(repository, id),
+                            now(), output);
+            }
         } catch (const Error& error) {
             if (error.code() == ErrorCode::not_found) {
                 continue;  // deleted since it was listed
@@ -166,6 +218,7 @@ ExitCode list_command(const Arguments& arguments, Output& output) {
             output.summary(std::move(json));
         }
     }
+    list_parts_in_doubt(repository, output);
     // Last, so that its space is that of now.
     report_space(repository.directory(), output);
     if (unreadable > 0) {

@@ -1,3 +1,4 @@
+#include "sidecar/cli/choose_backup.hpp"
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/marks_output.hpp"
 
@@ -9,7 +10,7 @@ std::vector<std::string> resolve_all(const Repository& repository,
                                      const std::vector<std::string>& texts) {
     std::vector<std::string> ids;
     for (const auto& text : texts) {
-        ids.push_back(repository.resolve(text));
+        ids.push_back(resolve_whole(repository, text));
     }
     return ids;
 }

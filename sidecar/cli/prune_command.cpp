@@ -22,6 +22,35 @@ struct Candidate {
     bool kept() const noexcept { return !reasons.empty(); }
 };
 
+std::uint64_t bytes_of(const std::vector<PackSize>& packs) {
+    return std::accumulate(
+        packs.begin(), packs.end(), std::uint64_t{0},
+        [](std::uint64_t sum, const PackSize& pack) { return sum + pack.bytes; });
+}
+
+// Throws the Error that keeps it from being read.
+void read(const Repository& repository, Candidate& candidate) {
+    auto& backup = candidate.backup;
+    if (!repository.has_cluster(backup.id)) {
+        const auto summary = repository.read_manifest(backup.id).summary();
+        backup.node = summary.node;
+        backup.instant = summary.instant;
+        candidate.pack_bytes = bytes_of(summary.packs);
+        return;
+    }
+    // One backup, whichever nodes it is of: no rule of one node counts it. One that lacks nodes
+    // does not take the place of a whole one.
+    const auto manifest = repository.read_cluster(backup.id);
+    backup.node = "cluster/" + manifest.summary.cluster;
+    for (const auto& missing : manifest.missing) {
+        backup.node += (&missing == &manifest.missing.front() ? " without " : ", ") + missing.node;
+    }
+    backup.instant = manifest.summary.instant;
+    for (const auto& part : repository.parts_here(backup.id)) {
+        candidate.pack_bytes += bytes_of(repository.read_manifest(part).summary().packs);
+    }
+}
+
 std::vector<Candidate> read_candidates(const Repository& repository) {
     std::vector<Candidate> candidates;
     for (const auto& id : repository.list()) {
@@ -29,12 +58,7 @@ std::vector<Candidate> read_candidates(const Repository& repository) {
         Candidate candidate;
         candidate.backup.id = id;
         try {
-            const auto summary = repository.read_manifest(id).summary();
-            candidate.backup.node = summary.node;
-            candidate.backup.instant = summary.instant;
-            for (const auto& pack : summary.packs) {
-                candidate.pack_bytes += pack.bytes;
-            }
+            read(repository, candidate);
         } catch (const Error& error) {
             if (error.code() == ErrorCode::not_found) {
                 continue;  // deleted since it was listed

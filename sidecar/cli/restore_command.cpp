@@ -1,161 +1,25 @@
 #include "sidecar/cli/choose_backup.hpp"
 #include "sidecar/cli/commands.hpp"
+#include "sidecar/cli/restored_node.hpp"
 #include "sidecar/engine/interrupt.hpp"
 #include "sidecar/repository/repository.hpp"
-#include "sidecar/restore/restore.hpp"
 
 #include <algorithm>
 #include <chrono>
-#include <string_view>
-#include <utility>
-#include <vector>
 
 namespace hot_backup {
 namespace {
 
-using Environment = std::vector<std::pair<std::string, std::string>>;
+struct Restored {
+    RestoredNode node;
+    std::string backup;
+    double seconds = 0;
+};
 
-// As a word of a shell's command line.
-std::string quoted(const std::string& text) {
-    constexpr std::string_view plain =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
-    if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) {
-        return text;
-    }
-    std::string result = "'";
-    for (const char c : text) {
-        result += c == '\'' ? "'\\''" : std::string{c};
-    }
-    return result + "'";
-}
-
-// What leads a node to the restored directory, whatever it is configured for.
-Environment environment_of(const RestoredNode& node) {
-    Environment environment{{"RABBITMQ_NODENAME", node.node},
-                            {"RABBITMQ_MNESIA_DIR", node.data_directory}};
-    if (node.feature_flags) {
-        environment.emplace_back("RABBITMQ_FEATURE_FLAGS_FILE", *node.feature_flags);
-    }
-    for (const MovedPart& part : node.moved_parts) {
-        if (part.role == "quorum") {
-            environment.emplace_back("RABBITMQ_QUORUM_DIR", part.to);
-        } else if (part.role == "stream") {
-            environment.emplace_back("RABBITMQ_STREAM_DIR", part.to);
-        } else if (part.role == "quorum_wal") {
-            environment.emplace_back("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                                     "-ra wal_data_dir \"" + part.to.string() + "\"");
-        }
-    }
-    return environment;
-}
-
-// Whether the node finds everything as it is configured.
-bool is_where_it_was(const RestoredNode& node) {
-    return node.data_directory == node.original_data_directory && node.moved_parts.empty();
-}
-
-// The command that starts the node, in lines.
-std::vector<std::string> start_command(const RestoredNode& node) {
-    if (is_where_it_was(node)) {
-        return {"systemctl start rabbitmq-server"};
-    }
-    std::vector<std::string> lines;
-    for (const auto& [name, value] : environment_of(node)) {
-        lines.push_back(name + "=" + quoted(value) + " \\");
-    }
-    lines.emplace_back("rabbitmq-server");
-    return lines;
-}
-
-void print_lost(const std::string& id, const LostFile& lost, Output& output) {
-    output.line("  LOST " + printable(lost.path) + ": " + printable(lost.reason));
-    output.message({{"message_type", "damage"},
-                    {"backup", id},
-                    {"what", "file"},
-                    {"name", lost.path},
-                    {"reason", lost.reason}});
-}
-
-void print(const RestoredNode& node, const std::string& id, double seconds, Output& output) {
-    output.line("restored " + id + " of " + printable(node.node) + ", RabbitMQ " +
-                printable(node.rabbitmq_version));
-    output.line("  " + format_bytes(node.bytes) + " in " + plural(node.files, "file", "files") +
-                ", " + format_duration(seconds));
-    output.line("  data directory  " + printable(node.data_directory.string()));
-    if (node.feature_flags) {
-        output.line("  feature flags   " + printable(node.feature_flags->string()));
-    }
-    if (node.configuration) {
-        output.line("  configuration   " + printable(node.configuration->string()) +
-                    " (as the node had it; copy what you want to /etc/rabbitmq)");
-    }
-    for (const MovedPart& part : node.moved_parts) {
-        output.line("  moved           " + printable(part.from.string()) + " is now " +
-                    printable(part.to.string()));
-    }
-    for (const Path& path : node.moved_aside) {
-        output.line("  moved aside     " + printable(path.string()));
-    }
-    for (const LostFile& lost : node.lost) {
-        print_lost(id, lost, output);
-    }
-    if (!is_where_it_was(node)) {
-        output.line("Make sure that the original node does not run: it has the same name.");
-    }
-    output.line("Start it with:");
-    output.line("");
-    for (const std::string& line : start_command(node)) {
-        output.line("  " + printable(line));
-    }
-}
-
-OrderedJson to_json(const RestoredNode& node, const std::string& id, double seconds) {
-    OrderedJson json{{"backup", id},
-                     {"node", node.node},
-                     {"rabbitmq_version", node.rabbitmq_version},
-                     {"files", node.files},
-                     {"bytes", node.bytes},
-                     {"seconds", seconds},
-                     {"data_dir", node.data_directory.string()},
-                     {"original_data_dir", node.original_data_directory.string()}};
-    if (node.feature_flags) {
-        json["feature_flags"] = node.feature_flags->string();
-    }
-    if (node.configuration) {
-        json["configuration"] = node.configuration->string();
-    }
-    json["moved"] = OrderedJson::array();
-    for (const MovedPart& part : node.moved_parts) {
-        json["moved"].push_back(
-            {{"role", part.role}, {"from", part.from.string()}, {"to", part.to.string()}});
-    }
-    json["moved_aside"] = OrderedJson::array();
-    for (const Path& path : node.moved_aside) {
-        json["moved_aside"].push_back(path.string());
-    }
-    json["lost"] = OrderedJson::array();
-    for (const LostFile& lost : node.lost) {
-        json["lost"].push_back({{"file", lost.path}, {"reason", lost.reason}});
-    }
-    json["environment"] = OrderedJson::object();
-    for (const auto& [name, value] : environment_of(node)) {
-        json["environment"][name] = value;
-    }
-    std::string command;
-    for (const std::string& line : start_command(node)) {
-        command += (command.empty() ? "" : "\n") + line;
-    }
-    json["start"] = command;
-    return json;
-}
-
-}  // namespace
-
-ExitCode restore_command(const Arguments& arguments, Output& output) {
-    const auto repository = Repository::open(posix_file_system(), arguments.repository);
-    const auto id = choose_backup(repository, arguments.backups.front(), output);
+Restored restore(const Repository& repository, const std::string& id, const Path& target,
+                 const Arguments& arguments, Output& output) {
     RestoreOptions options;
-    options.target = arguments.target_dir;
+    options.target = target;
     options.force = arguments.force;
     options.salvage = arguments.salvage;
     options.owner = arguments.owner;
@@ -165,18 +29,151 @@ ExitCode restore_command(const Arguments& arguments, Output& output) {
         output.progress("restore " + id, done, total);
     };
     const auto start = std::chrono::steady_clock::now();
-    const auto node = restore_node(repository, id, options, callbacks);
+    auto node = restore_node(repository, id, options, callbacks);
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    return {std::move(node), id, time.count()};
+}
 
-    print(node, id, time.count(), output);
-    output.summary(to_json(node, id, time.count()));
-    if (!node.lost.empty()) {
+void throw_if_lost(std::size_t files) {
+    if (files > 0) {
         throw Error(ErrorCode::damaged,
-                    "the backup is damaged: " + plural(node.lost.size(), "file is", "files are") +
+                    "the backup is damaged: " + plural(files, "file is", "files are") +
                         " missing in the restored node, or cut off",
                     "See which are listed as lost; another backup may have them whole.");
     }
+}
+
+ExitCode restore_one(const Repository& repository, const std::string& id,
+                     const Arguments& arguments, Output& output) {
+    const auto restored = restore(repository, id, arguments.target_dir, arguments, output);
+    print(restored.node, id, restored.seconds, output);
+    output.summary(to_json(restored.node, id, restored.seconds));
+    throw_if_lost(restored.node.lost.size());
     return exit_done;
+}
+
+// Where a part is that is not in this repository.
+std::string place_of(const ClusterPart& part) {
+    return printable(part.node) + " in " + printable(part.path) + " on " + printable(part.host);
+}
+
+std::vector<ClusterPart> parts_here(const Repository& repository, const std::string& cluster,
+                                    const ClusterManifest& manifest, Output& output) {
+    std::vector<ClusterPart> here;
+    std::string elsewhere;
+    for (const auto& part : manifest.parts) {
+        if (repository.has_part(part)) {
+            here.push_back(part);
+        } else if (part.repository == repository.id()) {
+            throw Error(ErrorCode::damaged,
+                        "the part of " + printable(part.node) + " in cluster backup " + cluster +
+                            " is not in this repository any more",
+                        "Restore another backup; or one node's part: --part NODE.");
+        } else {
+            elsewhere += (elsewhere.empty() ? "" : "; ") + place_of(part);
+        }
+    }
+    if (here.empty()) {
+        throw Error(ErrorCode::not_found,
+                    "no part of cluster backup " + cluster + " is in this repository",
+                    "Restore each where it is: " + elsewhere + ".");
+    }
+    if (!elsewhere.empty()) {
+        output.line("Not in this repository, to be restored where they are: " + elsewhere + ".");
+    }
+    return here;
+}
+
+// A manifest that somebody else has written must not lead out of the target.
+Path target_of(const Path& base, const std::string& node) {
+    if (node.empty() || node == "." || node == ".." || node.find('/') != std::string::npos) {
+        throw Error(ErrorCode::damaged, "\"" + printable(node) + "\" is no name of a node",
+                    "Restore another backup, or one node's part into a directory of your choice: "
+                    "--part NODE.");
+    }
+    return base / node;
+}
+
+// Each part becomes TARGET/NODE.
+ExitCode restore_cluster(const Repository& repository, const std::string& cluster,
+                         const Arguments& arguments, Output& output) {
+    const auto manifest = repository.read_cluster(cluster);
+    const auto parts = parts_here(repository, cluster, manifest, output);
+    const Path base = arguments.target_dir;
+    std::error_code error;
+    std::filesystem::create_directory(base, error);
+    if (error) {
+        throw Error(ErrorCode::failed,
+                    "cannot make directory " + printable(base.string()) + ": " + error.message(),
+                    "Name a directory below one that exists and may be written.");
+    }
+    OrderedJson json{{"backup", cluster}, {"kind", "cluster"}};
+    json["parts"] = OrderedJson::array();
+    std::size_t lost = 0;
+    for (const auto& part : parts) {
+        const auto restored =
+            restore(repository, part.backup, target_of(base, part.node), arguments, output);
+        print(restored.node, part.backup, restored.seconds, output);
+        output.line("");
+        json["parts"].push_back(to_json(restored.node, part.backup, restored.seconds));
+        lost += restored.node.lost.size();
+    }
+    json["elsewhere"] = OrderedJson::array();
+    for (const auto& part : manifest.parts) {
+        if (!repository.has_part(part)) {
+            json["elsewhere"].push_back(
+                {{"node", part.node}, {"path", part.path}, {"host", part.host}});
+        }
+    }
+    output.line("Start all nodes of the cluster at the same time: each waits for the others.");
+    for (const auto& missing : manifest.missing) {
+        output.warning(printable(missing.node) +
+                       " is not in the backup: start one node with rabbitmqctl force_boot, then "
+                       "take it out of the cluster with rabbitmqctl forget_cluster_node");
+    }
+    output.summary(std::move(json));
+    throw_if_lost(lost);
+    return exit_done;
+}
+
+std::string part_of(const Repository& repository, const std::string& cluster,
+                    const std::string& node) {
+    const auto manifest = repository.read_cluster(cluster);
+    const auto part = std::ranges::find(manifest.parts, node, &ClusterPart::node);
+    if (part == manifest.parts.end()) {
+        std::string nodes;
+        for (const auto& known : manifest.parts) {
+            nodes += (nodes.empty() ? "" : ", ") + printable(known.node);
+        }
+        throw Error(ErrorCode::usage,
+                    "cluster backup " + cluster + " has no part of " + printable(node),
+                    "It has those of " + nodes + ".");
+    }
+    if (!repository.has_part(*part)) {
+        throw Error(ErrorCode::not_found,
+                    "the part of " + printable(node) + " is not in this repository",
+                    "Restore it where it is: " + place_of(*part) + ".");
+    }
+    return part->backup;
+}
+
+}  // namespace
+
+ExitCode restore_command(const Arguments& arguments, Output& output) {
+    const auto repository = Repository::open(posix_file_system(), arguments.repository);
+    const auto id = choose_backup(repository, arguments.backups.front(), output);
+    if (!repository.has_cluster(id)) {
+        if (!arguments.cluster.part.empty()) {
+            throw Error(ErrorCode::usage, "backup " + id + " is of one node, and has no parts",
+                        "Leave out --part.");
+        }
+        return restore_one(repository, id, arguments, output);
+    }
+    if (!arguments.cluster.part.empty()) {
+        return restore_one(repository, part_of(repository, id, arguments.cluster.part), arguments,
+                           output);
+    }
+    return restore_cluster(repository, id, arguments, output);
 }
 
 }  // namespace hot_backup

@@ -1,6 +1,7 @@
 #include "sidecar/cli/choose_backup.hpp"
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/cli/marks_output.hpp"
+#include "sidecar/cli/show_cluster.hpp"
 #include "sidecar/cli/show_list.hpp"
 #include "sidecar/cli/show_queues.hpp"
 
@@ -13,6 +14,9 @@ void show_summary(const std::string& id, const Summary& summary, Output& output)
     output.line("backup      " + id + " (" + printable(summary.kind) + ")");
     output.line("node        " + printable(summary.node) + ", cluster " +
                 printable(summary.cluster));
+    if (summary.part) {
+        output.line("part of     cluster backup " + summary.part->cluster_backup);
+    }
     output.line("instant     " + to_text(summary.instant));
     output.line("made        " + to_text(summary.started) + " to " + to_text(summary.finished) +
                 ", by version " + printable(summary.program));
@@ -24,8 +28,12 @@ void show_summary(const std::string& id, const Summary& summary, Output& output)
                 " stored");
     output.line("pause       " +
                 (summary.cut ? describe_cut(*summary.cut) : "none: the backup holds no messages"));
-    output.line("metadata    " + printable(summary.metadata.store) + ": " +
-                describe_counts(summary.counts));
+    if (!has_metadata(summary)) {
+        output.line("metadata    in the part of another node");
+    } else {
+        output.line("metadata    " + printable(summary.metadata.store) + ": " +
+                    describe_counts(summary.counts));
+    }
     std::string tables;
     for (const auto& table : summary.metadata.tables) {
         tables += (tables.empty() ? "" : " ") + printable(table);
@@ -40,6 +48,8 @@ void show_summary(const std::string& id, const Summary& summary, Output& output)
     }
     output.line("plugins     " + plugins);
 }
+
+}  // namespace
 
 void show_marks(const Marks& marks, Output& output) {
     if (const auto& protection = marks.protection) {
@@ -58,6 +68,8 @@ void show_marks(const Marks& marks, Output& output) {
         output.line("verified    " + describe_check(*marks.booted, CheckKind::booted));
     }
 }
+
+namespace {
 
 // What there is of the node's own files, in numbers: they are too many to be listed.
 class DataFiles {
@@ -139,7 +151,12 @@ ExitCode show_command(const Arguments& arguments, Output& output) {
                wanted.without.end();
     };
     const auto repository = Repository::open(posix_file_system(), arguments.repository);
-    const auto id = choose_backup(repository, arguments.backups.front(), output);
+    auto id = choose_backup(repository, arguments.backups.front(), output);
+    if (repository.has_cluster(id) && arguments.cluster.part.empty()) {
+        show_cluster(repository, id, arguments, output);
+        return exit_done;
+    }
+    id = choose_part(repository, id, arguments.cluster.part);
     if (!wanted.list.empty()) {
         show_list(repository, id, wanted, output);
         return exit_done;
@@ -154,7 +171,9 @@ ExitCode show_command(const Arguments& arguments, Output& output) {
     if (!is_left_out("files")) {
         files = show_files(manifest, wanted.files, output);
     }
-    const auto vhosts = read_vhosts(repository, id, summary, wanted.vhost);
+    // Queues are metadata, which one part has for all of them.
+    const auto vhosts = has_metadata(summary) ? read_vhosts(repository, id, wanted.vhost)
+                                              : std::vector<StoredVhost>{};
     const auto queues = is_left_out("queues") ? QueueList::without : QueueList::with;
     if (queues == QueueList::with) {
         print_vhosts(vhosts, arguments.all, output);

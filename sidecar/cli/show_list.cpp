@@ -1,5 +1,6 @@
 #include "sidecar/cli/show_list.hpp"
 
+#include "sidecar/cli/choose_backup.hpp"
 #include "sidecar/cli/list_part.hpp"
 #include "sidecar/cli/show_queues.hpp"
 #include "sidecar/engine/stored_snapshot.hpp"
@@ -100,9 +101,8 @@ void print_queue(const StoredQueue& queue, Output& output) {
 }
 
 void list_queues_of(const Backup& backup, Output& output) {
-    const auto summary = backup.repository.read_manifest(backup.id).summary();
     std::vector<StoredQueue> queues;
-    for (auto& vhost : read_vhosts(backup.repository, backup.id, summary, backup.wanted.vhost)) {
+    for (auto& vhost : read_vhosts(backup.repository, backup.id, backup.wanted.vhost)) {
         std::move(vhost.queues.begin(), vhost.queues.end(), std::back_inserter(queues));
     }
     output.line("READY       UNACKED   SIZE      TYPE        QUEUE");
@@ -194,7 +194,10 @@ constexpr std::array<Column<LogEvent>, 2> log_columns{{
 }};
 
 void list_log(const Backup& backup, Output& output) {
-    auto events = backup.repository.read_manifest(backup.id).summary().log;
+    const auto& repository = backup.repository;
+    auto events = repository.has_cluster(backup.id)
+                      ? repository.read_cluster(backup.id).summary.log
+                      : repository.read_manifest(backup.id).summary().log;
     auto later = read_later_log(backup.repository, backup.id);
     std::move(later.begin(), later.end(), std::back_inserter(events));
     // What is noted of the time before the backup, such as a hook, comes first.
@@ -242,6 +245,20 @@ void list_findings(const Backup& backup, Output& output) {
         output);
 }
 
+// Of a cluster, each node has counted the queues that it leads.
+std::vector<QueueStatistics> read_all_statistics(const Repository& repository,
+                                                 const std::string& backup_id) {
+    std::vector<QueueStatistics> statistics;
+    const auto add = [&](QueueStatistics queue) { statistics.push_back(std::move(queue)); };
+    if (!repository.has_cluster(backup_id)) {
+        read_statistics(repository, backup_id, add);
+    }
+    for (const auto& part : repository.parts_here(backup_id)) {
+        read_statistics(repository, part, add);
+    }
+    return statistics;
+}
+
 }  // namespace
 
 void show_list(const Repository& repository, const std::string& backup_id,
@@ -261,11 +278,12 @@ void show_list(const Repository& repository, const std::string& backup_id,
 }
 
 std::vector<StoredVhost> read_vhosts(const Repository& repository, const std::string& backup_id,
-                                     const Summary& summary,
                                      const std::optional<std::string>& name) {
-    StoredSnapshot stored(repository, backup_id);
+    const auto part = choose_part(repository, backup_id, {});
+    StoredSnapshot stored(repository, part);
     Snapshot snapshot(stored, SnapshotIndex::scan(stored));
-    auto vhosts = list_stored_queues(repository, backup_id, snapshot, summary.rabbitmq_version);
+    auto vhosts = list_queues(snapshot, repository.read_manifest(part).summary().rabbitmq_version,
+                              read_all_statistics(repository, backup_id));
     if (name) {
         std::erase_if(vhosts, [&](const StoredVhost& vhost) { return vhost.name != *name; });
         if (vhosts.empty()) {

@@ -17,10 +17,9 @@ namespace hot_backup {
 void show_list(const Repository& repository, const std::string& backup_id,
                const ShowArguments& wanted, Output& output);
 
-// The vhosts of a backup with their queues; with a name, that one. Error failed: there is none of
-// that name.
+// The vhosts of a backup, of a node or of a cluster, with their queues; with a name, that one.
+// Error failed: there is none of that name; not_found: the part with the metadata is not here.
 std::vector<StoredVhost> read_vhosts(const Repository& repository, const std::string& backup_id,
-                                     const Summary& summary,
                                      const std::optional<std::string>& name);
 
 // A file of a backup.

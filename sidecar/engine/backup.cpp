@@ -4,6 +4,7 @@
 #include "sidecar/engine/image.hpp"
 #include "sidecar/engine/making_log.hpp"
 #include "sidecar/engine/node_files.hpp"
+#include "sidecar/engine/part.hpp"
 #include "sidecar/engine/self_check.hpp"
 #include "sidecar/engine/version.hpp"
 #include "sidecar/repository/backup_writer.hpp"
@@ -43,21 +44,23 @@ private:
     Clock::time_point last_;
 };
 
-// Nodes that share a repository write one after the other. Tells the log once what is waited for,
-// and the plugin all the while that it goes on.
+// Nodes that share a repository write one after the other, but for parts of one cluster backup.
+// Tells the log once what is waited for, and the plugin all the while that it goes on.
 std::unique_ptr<Lock> take_lock(Broker& broker, const Repository& repository,
-                                std::chrono::milliseconds patience, ProgressMeter& progress,
+                                const BackupRequest& request, ProgressMeter& progress,
                                 MakingLog& log) {
     std::optional<Clock::time_point> begin;
-    auto lock = wait_for_lock(repository.file_system(), repository.directory(), "create", patience,
-                              [&](std::chrono::milliseconds pause, const Error& locked) {
-                                  if (!begin) {
-                                      begin = Clock::now();
-                                      log.waiting(locked);
-                                  }
-                                  progress("waiting for the repository", 0);
-                                  broker.wait(pause);
-                              });
+    auto lock = wait_for_lock(
+        repository.file_system(), repository.directory(), "create", request.lock_patience,
+        [&](std::chrono::milliseconds pause, const Error& locked) {
+            if (!begin) {
+                begin = Clock::now();
+                log.waiting(locked);
+            }
+            progress("waiting for the repository", 0);
+            broker.wait(pause);
+        },
+        request.part ? request.part->cluster_backup : std::string());
     if (begin) {
         log.waited(*begin);
     }
@@ -177,10 +180,15 @@ struct Work {
     ProgressMeter& progress;
     std::vector<std::string>& warnings;
     MakingLog& log;
+    Part* part;  // null: it is no cluster's
 };
 
 // Streams the checkpoint into metadata/snapshot: docs/format.md, "metadata/snapshot".
-void write_metadata(const Work& work, Summary& summary) {
+void write_metadata(const Work& work, const Checkpoint& checkpoint, Summary& summary) {
+    summary.metadata.store = checkpoint.store;
+    summary.metadata.activation_us = checkpoint.activation_us;
+    summary.metadata.tables = checkpoint.tables;
+    summary.metadata.skipped = checkpoint.skipped;
     auto snapshot = work.writer.add_file("metadata/snapshot", "metadata");
     SnapshotIndex index;
     const auto counts = work.broker.stream_checkpoint([&](std::string_view payload) {
@@ -224,24 +232,27 @@ void write_instant(const Work& work, Summary& summary) {
     // Before the instant: what a queue counts that was not used for a while is then exact, whatever
     // begins right after it.
     Counted counted;
-    const auto image = take_image(
-        broker, copy, work.plan.max_pause,
-        [&](const std::string& phase, std::uint64_t done, std::uint64_t total) {
-            work.progress(phase, done, total);
-            work.space.check();
-        },
-        [&] {
-            counted = count_messages(broker);
-            work.log.counted(counted.totals);
-        },
-        work.log);
+    ImageCalls calls;
+    calls.listener = [&](const std::string& phase, std::uint64_t done, std::uint64_t total) {
+        work.progress(phase, done, total);
+        work.space.check();
+    };
+    calls.before_stop = [&] {
+        counted = count_messages(broker);
+        work.log.counted(counted.totals);
+    };
+    if (work.part) {
+        calls.ready = [&](const Remainder& left) { return work.part->ready(left); };
+    }
+    const auto image = take_image(broker, copy, work.plan.max_pause, calls, work.log);
     summary.instant = image.instant;
     summary.cut = image.cut;
-    summary.metadata.store = image.checkpoint.store;
-    summary.metadata.activation_us = image.checkpoint.activation_us;
-    summary.metadata.tables = image.checkpoint.tables;
-    summary.metadata.skipped = image.checkpoint.skipped;
-    write_metadata(work, summary);
+    if (summary.part) {
+        summary.part->metadata = image.checkpoint.has_metadata;
+    }
+    if (has_metadata(summary)) {
+        write_metadata(work, image.checkpoint, summary);
+    }
     broker.end_checkpoint();
     write_statistics(work.writer, counted, summary);
 
@@ -260,6 +271,10 @@ Summary write_and_publish(const Work& work) {
     write_configuration(work.writer, work.plan.node.configuration, work.warnings);
     work.log.configuration(work.plan.node.configuration.size());
     auto summary = begin_summary(work.broker.identity(), work.plan.node);
+    if (work.part) {
+        summary.kind = part_kind;
+        summary.part = {work.part->order().cluster_backup, summary.node, false};
+    }
     write_instant(work, summary);
     if (auto warning = work.self_check.warning(); !warning.empty()) {
         work.warnings.push_back(std::move(warning));
@@ -304,24 +319,38 @@ BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupReques
     try {
         const auto job = broker.begin_job(request.repository, request.job);
         number = job.number;
+        std::optional<Part> part;
+        if (request.part) {
+            part.emplace(broker, *request.part, job.number);
+        }
         // What is wrong with the request is said before anything is made or waited for.
         const SelfCheck self_check(broker.identity());
         auto plan = make_plan(broker, request, job, self_check);
         const auto repository = Repository::open_or_create(file_system, request.repository);
         ProgressMeter progress(broker, job.number, listener);
         MakingLog log;
-        const auto lock = take_lock(broker, repository, request.lock_patience, progress, log);
+        const auto lock = take_lock(broker, repository, request, progress, log);
         if (log.has_waited()) {
             plan = make_plan(broker, request, job, self_check);
         }
         const SpaceGuard space(file_system, repository.directory(), plan.roots,
                                plan.node.disk_free_limit);
-        BackupWriter writer(repository, *lock);
+        BackupWriter::Options options;
+        if (request.part) {
+            options.cluster_backup = request.part->cluster_backup;
+        }
+        BackupWriter writer(repository, *lock, now(), options);
 
         BackupResult result;
         result.id = writer.id();
-        result.summary = write_and_publish(
-            {broker, plan, writer, self_check, space, progress, result.warnings, log});
+        result.summary = write_and_publish({broker, plan, writer, self_check, space, progress,
+                                            result.warnings, log, part ? &*part : nullptr});
+        if (part) {
+            progress("waiting for the other nodes", 0);
+            // Whether it becomes a backup is no longer decided here.
+            broker.on_interrupt({});
+            part->conclude(repository, *lock, writer, result.summary);
+        }
 
         // The backup exists from here on: a plugin that cannot be told any more does not undo it.
         try {

@@ -28,6 +28,7 @@ struct BackupRequest {
     std::optional<std::uint64_t> rate_limit = {};  // bytes a second
     // How long another writer of the repository is waited for.
     std::chrono::milliseconds lock_patience{0};
+    std::optional<PartOrder> part = {};  // of a cluster backup; none: a backup of its own
 };
 
 // Hears how far a backup is, for every message that was written. `total` is 0 when unknown.
@@ -41,7 +42,8 @@ struct BackupResult {
         warnings;  // what could not be backed up, such as an unreadable configuration file
 };
 
-// Makes a backup of the broker's node. Throws Error; then there is no backup.
+// Makes a backup of the broker's node, or its part in one of the cluster. Throws Error; then there
+// is no backup.
 BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupRequest& request,
                      const ProgressListener& listener);
 

@@ -19,6 +19,8 @@ using namespace std::chrono_literals;
 // upon.
 constexpr auto quick = 15s;
 constexpr auto thorough = 60s;
+// The same where every node of a cluster has its time for each step.
+constexpr auto together = 120s;
 // How long a stream may stand still before the backup gives up.
 constexpr auto stall = 60s;
 
@@ -62,6 +64,9 @@ Stop::Outcome stop_outcome(const MapFields& fields) {
     if (outcome == "refused") {
         return Stop::Outcome::refused;
     }
+    if (outcome == "apart") {
+        return Stop::Outcome::apart;
+    }
     MapFields::throw_unexpected("answer to stop", "outcome");
 }
 
@@ -91,6 +96,40 @@ ServedQueue served_queue(const MapFields& fields) {
     queue.first_offset = fields.optional_count("first_offset");
     queue.last_offset = fields.optional_count("last_offset");
     return queue;
+}
+
+// A node's names, none where the key is missing: a plugin of before clusters.
+std::vector<std::string> names(const MapFields& fields, std::string_view key) {
+    std::vector<std::string> found;
+    if (!fields.find(key)) {
+        return found;
+    }
+    for (const auto& item : fields.list(key)) {
+        const auto* name = item.as<erlang::Binary>();
+        if (!name) {
+            MapFields::throw_unexpected("hello", key);
+        }
+        found.push_back(name->bytes);
+    }
+    return found;
+}
+
+Broker::BackupOrder backup_order(const MapFields& fields) {
+    Broker::BackupOrder order;
+    order.job = fields.count("job");
+    order.repository = fields.text("repository");
+    if (fields.find("lock_patience")) {
+        order.lock_patience = std::chrono::milliseconds(fields.integer("lock_patience"));
+    }
+    if (fields.find("max_pause")) {
+        order.max_pause = std::chrono::milliseconds(fields.integer("max_pause"));
+    }
+    order.rate_limit = fields.optional_count("rate_limit");
+    if (fields.find("part")) {
+        const auto part = fields.object("part");
+        order.part = {part.text("cluster_backup"), part.text("coordinator")};
+    }
+    return order;
 }
 
 Term error_term(const Error& error) {
@@ -124,7 +163,8 @@ Broker::Broker(std::unique_ptr<erlang::Channel> channel, std::function<void()> i
                  fields.text("rabbitmq_version"),
                  fields.text("erlang_version"),
                  fields.text("plugin_version"),
-                 fields.atom("metadata_store")};
+                 fields.atom("metadata_store"),
+                 names(fields, "members")};
 }
 
 void Broker::on_interrupt(std::function<void()> interrupt) {
@@ -220,7 +260,7 @@ NodeDescription Broker::describe() {
 
 Checkpoint Broker::begin_checkpoint(bool lock) {
     const auto result = connection_.call(
-        "checkpoint_begin", make_map({{"lock", erlang::atom(lock ? "true" : "false")}}), thorough);
+        "checkpoint_begin", make_map({{"lock", erlang::atom(lock ? "true" : "false")}}), together);
     const MapFields fields("answer to checkpoint_begin", result);
     Checkpoint checkpoint;
     checkpoint.store = fields.atom("store");
@@ -240,6 +280,7 @@ Checkpoint Broker::begin_checkpoint(bool lock) {
         const auto log = fields.object("log");
         checkpoint.log = {log.text("path"), log.count("size"), log.count("inode")};
     }
+    checkpoint.has_metadata = !fields.find("metadata") || fields.atom("metadata") == "true";
     return checkpoint;
 }
 
@@ -252,7 +293,7 @@ Stop Broker::stop(std::chrono::milliseconds max_pause, const std::function<bool(
         result = connection_.call(
             "stop",
             make_map({{"max_pause", erlang::integer(static_cast<std::uint64_t>(microseconds))}}),
-            thorough);
+            together);
     } catch (...) {
         capture_ = {};
         throw;
@@ -355,11 +396,7 @@ std::optional<Broker::BackupOrder> Broker::next_order() {
             continue;
         }
         try {
-            const MapFields fields("request for a backup", request->arguments);
-            BackupOrder order{fields.count("job"), fields.text("repository"), {}};
-            if (fields.find("lock_patience")) {
-                order.lock_patience = std::chrono::milliseconds(fields.integer("lock_patience"));
-            }
+            auto order = backup_order(MapFields("request for a backup", request->arguments));
             connection_.reply(*request, {});
             return order;
         } catch (const Error& error) {

@@ -28,7 +28,8 @@ struct NodeIdentity {
     std::string rabbitmq_version;
     std::string erlang_version;
     std::string plugin_version;
-    std::string metadata_store;  // "mnesia" or "khepri"
+    std::string metadata_store;        // "mnesia" or "khepri"
+    std::vector<std::string> members;  // of the cluster, running or not, this node too
 };
 
 // One of the node's configuration files; either content or the reason why the node could not read
@@ -81,11 +82,13 @@ struct Checkpoint {
     // How long the activation took; of Khepri, how long changes of metadata waited for the export.
     std::uint64_t activation_us = 0;
     MetadataLog log;
+    bool has_metadata = true;  // one node of a cluster streams the metadata of all
 };
 
 // How a stop of the whole VM went: docs/protocol.md, "The stop".
 struct Stop {
-    enum class Outcome { held, committed, late, refused };
+    // `apart`: the nodes of the cluster did not all stand still at one moment.
+    enum class Outcome { held, committed, late, refused, apart };
     Outcome outcome = Outcome::held;
     Timestamp instant;
     std::uint64_t acquisition_us = 0;
@@ -124,6 +127,12 @@ struct JobOutcome {
     const Error* error = nullptr;  // when it is not; code `interrupted` counts as cancelled
 };
 
+// A part in the backup of a whole cluster.
+struct PartOrder {
+    std::string cluster_backup;  // its ID
+    std::string coordinator;     // the node that was asked for it
+};
+
 class Broker {
 public:
     // Says hello. `interrupt` is called often while an operation waits; it throws to end the wait.
@@ -158,7 +167,7 @@ public:
     void wait(std::chrono::milliseconds time);
 
     // With `lock`, whoever wants to change metadata waits until the next stop is over, for a second
-    // at the most.
+    // at the most. In a cluster's backup it returns when every node has come as far.
     Checkpoint begin_checkpoint(bool lock = false);
     // Holds the whole VM, calls `capture`, and lets go. `capture` says whether it got everything;
     // it is called at most once, and not when the VM could not be held in time. What it throws is
@@ -182,6 +191,10 @@ public:
         std::uint64_t job = 0;
         std::string repository;
         std::chrono::milliseconds lock_patience{0};
+        std::optional<PartOrder> part;
+        // As in BackupRequest.
+        std::optional<std::chrono::milliseconds> max_pause;
+        std::optional<std::uint64_t> rate_limit;
     };
     std::optional<BackupOrder> next_order();
 

@@ -1,6 +1,6 @@
 #include "sidecar/engine/fields.hpp"
 
-#include "erlang_port/error.hpp"
+#include "erlang_port/plugin_error.hpp"
 
 namespace hot_backup {
 
@@ -66,6 +66,15 @@ void MapFields::throw_unexpected(std::string_view what, std::string_view key) {
     throw Error(ErrorCode::failed,
                 "the plugin's " + std::string(what) + " lacks a valid `" + std::string(key) + "`",
                 "Check that the plugin and this program come from the same release.");
+}
+
+Error error_of(const Map& map, std::string_view key) {
+    const auto* found = map.find(key);
+    const auto* error = found ? found->as<Map>() : nullptr;
+    if (!error) {
+        MapFields::throw_unexpected("error", key);
+    }
+    return erlang::plugin_error(*error);
 }
 
 Map make_map(std::vector<std::pair<std::string_view, erlang::Term>> pairs) {

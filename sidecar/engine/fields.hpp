@@ -1,6 +1,7 @@
 // Typed values out of the maps that the plugin sends: docs/protocol.md.
 #pragma once
 
+#include "erlang_port/error.hpp"
 #include "erlang_port/term.hpp"
 #include "sidecar/repository/timestamp.hpp"
 
@@ -54,6 +55,9 @@ private:
     std::string_view what_;
     const erlang::Map& map_;
 };
+
+// The plugin's error under a key.
+Error error_of(const erlang::Map& map, std::string_view key);
 
 // The arguments of a request.
 erlang::Map make_map(std::vector<std::pair<std::string_view, erlang::Term>> pairs);

@@ -34,8 +34,8 @@ constexpr std::chrono::seconds prepared_for{3};
 // Why a stop was of no use, and how often that may be before the backup gives up. A stop that is
 // given up by ourselves costs the node a millisecond, one that is late costs it `max_pause`.
 struct Miss {
-    enum Kind : std::size_t { committed, combining, moved_on, late, kinds };
-    static constexpr std::array<std::uint64_t, kinds> most{20, 100, 10, 6};
+    enum Kind : std::size_t { committed, combining, moved_on, late, apart, kinds };
+    static constexpr std::array<std::uint64_t, kinds> most{20, 100, 10, 6, 20};
 };
 
 bool is_little(const Remainder& left) {
@@ -59,13 +59,8 @@ bool has_changed(const MetadataLog& log) {
 class Taker {
 public:
     Taker(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
-          const ImageListener& listener, const std::function<void()>& before_stop, MakingLog& log)
-        : broker_(broker),
-          copy_(copy),
-          max_pause_(max_pause),
-          listener_(listener),
-          before_stop_(before_stop),
-          log_(log) {
+          const ImageCalls& calls, MakingLog& log)
+        : broker_(broker), copy_(copy), max_pause_(max_pause), calls_(calls), log_(log) {
         image_.cut.attempts = 0;
     }
 
@@ -73,8 +68,7 @@ public:
         converge();
         for (;;) {
             prepare_stop();
-            image_.checkpoint =
-                broker_.begin_checkpoint(misses_.at(Miss::committed) >= polite_attempts);
+            image_.checkpoint = broker_.begin_checkpoint(wait_until_ready());
             if (!is_little(copy_.remainder())) {
                 pass();  // Mnesia took its time.
             }
@@ -96,10 +90,29 @@ private:
             return;
         }
         const bool was_little = is_little(copy_.remainder());
-        before_stop_();
+        if (calls_.before_stop) {
+            calls_.before_stop();
+        }
         prepared_ = LiveCopy::Clock::now();
         if (was_little && !is_little(copy_.remainder())) {
             pass();
+        }
+    }
+
+    // Returns whether writers of metadata have to wait for the stop.
+    bool wait_until_ready() {
+        if (!calls_.ready) {
+            return misses_.at(Miss::committed) >= polite_attempts;
+        }
+        for (;;) {
+            const auto left = copy_.remainder();
+            const auto answer = calls_.ready(left);
+            if (answer.go) {
+                return answer.lock;
+            }
+            if (!is_little(copy_.remainder())) {
+                pass();
+            }
         }
     }
 
@@ -142,12 +155,13 @@ private:
         if (phase != phase_ || progress.done != done_) {
             phase_ = phase;
             done_ = progress.done;
-            listener_(phase, progress.done, progress.total);
+            calls_.listener(phase, progress.done, progress.total);
         }
     }
 
     // Stops the node, again where the message store was just combining files: that passes in
-    // milliseconds, and is mostly known before. Nothing when the image is taken.
+    // milliseconds, and is mostly known before. The nodes of a cluster agree upon each stop anew.
+    // Nothing when the image is taken.
     std::optional<Miss::Kind> stop_while_checkpoint_holds() {
         for (;;) {
             if (const auto file = copy_.combine_in_flight()) {
@@ -176,7 +190,7 @@ private:
             }
             const auto miss = miss_of(stop);
             count(miss, stop);
-            if (miss != Miss::combining) {
+            if (miss != Miss::combining || calls_.ready) {
                 return miss;
             }
             wait_for_combine();
@@ -216,8 +230,10 @@ private:
         switch (cut_.outcome) {
             case Cut::Outcome::combine_in_flight:
                 return Miss::combining;
+            case Cut::Outcome::captured:
+                return Miss::apart;
             case Cut::Outcome::late:
-                return Miss::late;
+                return stop.outcome == Stop::Outcome::apart ? Miss::apart : Miss::late;
             default:
                 return Miss::moved_on;
         }
@@ -238,6 +254,8 @@ private:
                 return "the message store is combining its files";
             case Miss::late:
                 return "it was not done within max_pause";
+            case Miss::apart:
+                return "the nodes of the cluster did not stand still together";
             default:
                 return "too much was new: " + cut_.reason;
         }
@@ -254,7 +272,9 @@ private:
             }
             return;
         }
-        broker_.wait(50ms * (1 << std::min<std::uint64_t>(misses_.at(miss), 5)));
+        if (miss != Miss::apart) {
+            broker_.wait(50ms * (1 << std::min<std::uint64_t>(misses_.at(miss), 5)));
+        }
         converge();
     }
 
@@ -283,6 +303,12 @@ private:
                         (cut_.reason.empty() ? ")" : "; " + cut_.reason + ")"),
                     "Allow a longer pause (--max-pause), or make the backup when the node's disk "
                     "has less to do.");
+            case Miss::apart:
+                throw Error(ErrorCode::failed,
+                            "the nodes of the cluster could not be held still together in " +
+                                tries + " stops",
+                            "Allow a longer pause (max_pause), or make the backup when the nodes "
+                            "have less to do.");
             default:
                 throw Error(ErrorCode::failed,
                             "the node writes faster than it can be copied: " + cut_.reason +
@@ -295,8 +321,7 @@ private:
     Broker& broker_;
     LiveCopy& copy_;
     std::chrono::milliseconds max_pause_;
-    const ImageListener& listener_;
-    const std::function<void()>& before_stop_;
+    const ImageCalls& calls_;
     MakingLog& log_;
     Image image_;
     Cut cut_;
@@ -324,10 +349,9 @@ private:
 }  // namespace
 
 Image take_image(Broker& broker, LiveCopy& copy, std::chrono::milliseconds max_pause,
-                 const ImageListener& listener, const std::function<void()>& before_stop,
-                 MakingLog& log) {
+                 const ImageCalls& calls, MakingLog& log) {
     const WatchWhileWaiting watching(broker, copy);
-    return Taker(broker, copy, max_pause, listener, before_stop, log).take();
+    return Taker(broker, copy, max_pause, calls, log).take();
 }
 
 }  // namespace hot_backup

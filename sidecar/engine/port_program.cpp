@@ -43,7 +43,10 @@ void run_port_program(FileSystem& file_system) {
             const auto result = back_up(broker, file_system,
                                         {.repository = order->repository,
                                          .job = order->job,
-                                         .lock_patience = order->lock_patience},
+                                         .max_pause = order->max_pause,
+                                         .rate_limit = order->rate_limit,
+                                         .lock_patience = order->lock_patience,
+                                         .part = order->part},
                                         {});
             log_line("backup " + result.id + " is published in " + order->repository);
             for (const auto& warning : result.warnings) {

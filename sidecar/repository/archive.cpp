@@ -48,26 +48,46 @@ Error damaged(const Path& path, const std::string& reason) {
 
 Archive::Archive(const Repository& repository, const std::string& backup_id)
     : repository_(repository), backup_id_(backup_id), name_("rabbitmq-hot-backup-" + backup_id) {
-    read_manifest();
+    choose_manifests();
+    for (const std::string& manifest_id : manifests_) {
+        read_manifest(manifest_id);
+    }
     measure_packs();
     bytes_ = tar_end().size();
     add("", 0, {});
     add_packs();
     add_marks();
-    const Path manifest = repository.manifest_path(backup_id);
-    const auto status = repository.file_system().status(manifest);
-    if (!status) {
-        throw repository.deleted_error(backup_id, "read");
-    }
-    add("manifests/", 0, {});
-    add("manifests/" + manifest.filename().string(), status->size,
-        [this, size = status->size](const Sink& sink) { write_manifest(size, sink); });
+    add_manifests();
     // Last, as in a repository: what was unpacked of half an archive is none.
     add_text("repository.json", repository_description({random_uuid(), now()}));
 }
 
-void Archive::read_manifest() {
-    ManifestReader manifest = repository_.read_manifest(backup_id_);
+void Archive::choose_manifests() {
+    if (!repository_.has_cluster(backup_id_)) {
+        manifests_ = {backup_id_};
+        const auto whole = repository_.cluster_of(backup_id_);
+        if (whole && repository_.has_cluster(*whole)) {
+            cluster_id_ = *whole;
+        }
+        return;
+    }
+    cluster_id_ = backup_id_;
+    for (const ClusterPart& part : repository_.read_cluster(cluster_id_).parts) {
+        if (!repository_.has_part(part)) {
+            throw Error(ErrorCode::not_found,
+                        "the part of " + part.node + ", " + part.backup +
+                            ", is not in repository " + repository_.directory().string(),
+                        "Archive each part by its own ID, in the repository that has it; this one "
+                        "was made in " +
+                            part.path + " on host " + part.host + '.');
+        }
+        manifests_.push_back(part.backup);
+    }
+    std::sort(manifests_.begin(), manifests_.end());
+}
+
+void Archive::read_manifest(const std::string& manifest_id) {
+    ManifestReader manifest = repository_.read_manifest(manifest_id);
     mtime_ = manifest.summary().finished;
     for (const PackSize& pack : manifest.summary().packs) {
         packs_[pack.name].bytes = pack.bytes;
@@ -152,6 +172,27 @@ void Archive::add_marks() {
     }
 }
 
+void Archive::add_manifests() {
+    const auto add_sealed = [&](const char* directory, const Path& path) {
+        const auto status = repository_.file_system().status(path);
+        if (!status) {
+            throw repository_.deleted_error(backup_id_, "read");
+        }
+        add(directory + path.filename().string(), status->size,
+            [this, path, size = status->size](const Sink& sink) {
+                write_sealed(path, size, sink);
+            });
+    };
+    add("manifests/", 0, {});
+    for (const std::string& manifest_id : manifests_) {
+        add_sealed("manifests/", repository_.manifest_path(manifest_id));
+    }
+    if (!cluster_id_.empty()) {
+        add("clusters/", 0, {});
+        add_sealed("clusters/", repository_.cluster_path(cluster_id_));
+    }
+}
+
 void Archive::write(const Sink& sink) const {
     Gatherer gatherer(sink);
     const Sink gather = [&](std::string_view bytes) { gatherer.take(bytes); };
@@ -205,8 +246,7 @@ void Archive::write_pack(const std::string& pack_name, const Pack& pack, const S
     write_unnamed_until(pack.bytes);
 }
 
-void Archive::write_manifest(std::uint64_t size, const Sink& sink) const {
-    const Path path = repository_.manifest_path(backup_id_);
+void Archive::write_sealed(const Path& path, std::uint64_t size, const Sink& sink) const {
     const auto file = repository_.file_system().open(path);
     const std::uint64_t text_size = size - seal_size;
     Checksum checksum;

@@ -9,6 +9,30 @@ namespace {
 
 constexpr auto mistake_hint = "Report this: it is a mistake in rabbitmq-hot-backup.";
 
+// Of a new backup, after what earlier ones left is gone.
+std::string choose_id(const Repository& repository, const Lock& lock, Timestamp started,
+                      const std::string& cluster_backup) {
+    if (!lock.group().empty() && lock.group() != cluster_backup) {
+        throw Error(ErrorCode::failed,
+                    "the repository is locked for parts of cluster backup " + lock.group(),
+                    mistake_hint);
+    }
+    std::string id;
+    lock.exclusively([&] {
+        repository.sweep(lock);
+        if (!cluster_backup.empty() && repository.has_backup(cluster_backup)) {
+            throw Error(ErrorCode::failed,
+                        "repository " + repository.directory().string() +
+                            " has a backup with the ID of the cluster backup, " + cluster_backup,
+                        "Make the backup again: it gets another ID.");
+        }
+        id = next_backup_id(started, std::max({repository.last_id(), cluster_backup,
+                                               lock.last_chosen_by_others()}));
+        lock.choose(id);
+    });
+    return id;
+}
+
 }  // namespace
 
 FileWriter::FileWriter(FileWriter&& other) noexcept
@@ -34,7 +58,7 @@ class BackupWriter::Step {
 public:
     Step(BackupWriter& writer, State expected) : writer_(writer) {
         const State found = writer.state_;
-        if (found == State::published) {
+        if (found == State::published || found == State::withdrawn) {
             throw Error(ErrorCode::failed, "backup " + writer.id_ + " is published already",
                         mistake_hint);
         }
@@ -63,12 +87,12 @@ BackupWriter::BackupWriter(const Repository& repository, const Lock& lock, Times
       file_system_(repository.file_system()),
       lock_(lock),
       started_(started),
-      options_(options),
-      id_((repository.sweep(lock), next_backup_id(started, repository.last_id()))),
-      packs_(file_system_, repository.packs(), id_, options.pack_size) {}
+      options_(std::move(options)),
+      id_(choose_id(repository, lock, started, options_.cluster_backup)),
+      packs_(file_system_, repository.packs(), id_, options_.pack_size) {}
 
 BackupWriter::~BackupWriter() {
-    if (state_ != State::published) {
+    if (state_ != State::published && state_ != State::withdrawn) {
         try {
             discard();
         } catch (const Error&) {
@@ -156,6 +180,7 @@ void BackupWriter::close(FileEntry entry) {
 Summary BackupWriter::publish(Summary summary, Timestamp finished,
                               const std::function<void()>& after_sync) {
     Step step(*this, State::idle);
+    check_kind(summary);
     packs_.finish(after_sync);
     summary.finished = finished;
     fill_in(summary);
@@ -171,7 +196,34 @@ Summary BackupWriter::publish(Summary summary, Timestamp finished,
     return summary;
 }
 
+void BackupWriter::withdraw() {
+    if (state_ != State::published || options_.cluster_backup.empty()) {
+        throw Error(ErrorCode::failed, "backup " + id_ + " is no part that is in doubt",
+                    mistake_hint);
+    }
+    if (repository_.has_cluster(options_.cluster_backup)) {
+        throw Error(ErrorCode::failed,
+                    "part " + id_ + " belongs to cluster backup " + options_.cluster_backup +
+                        ", which is published",
+                    "If it is to go, delete the cluster backup.");
+    }
+    discard();
+    state_ = State::withdrawn;
+}
+
+void BackupWriter::check_kind(const Summary& summary) const {
+    const auto named = summary.part ? summary.part->cluster_backup : std::string();
+    if (named != options_.cluster_backup || summary.part.has_value() == named.empty()) {
+        throw Error(ErrorCode::failed,
+                    "backup " + id_ + " is not of the cluster backup that its summary names",
+                    mistake_hint);
+    }
+}
+
 void BackupWriter::fill_in(Summary& summary) const {
+    if (summary.part) {
+        summary.kind = part_kind;
+    }
     summary.started = started_;
     summary.files = files_.size();
     summary.bytes = 0;
@@ -192,7 +244,7 @@ void BackupWriter::write_manifest(const Summary& summary) {
     for (const FileEntry& entry : files_) {
         manifest.write_file(entry);
     }
-    manifest.finish();
+    published_ = {manifest.finish(), file->status().size};
 }
 
 void BackupWriter::read_back() const {

@@ -10,7 +10,13 @@
 //
 // Nobody sees the backup before publish() has returned. Any call may throw Error; then the backup
 // cannot be published any more, and the destructor removes what was written. What it cannot remove,
-// the next writer sweeps. One thread uses a writer at a time, but for store(). Memory: a buffer of
+// the next writer sweeps.
+//
+// A part of a cluster backup is written in the same way, but what publish() makes visible is in
+// doubt until Repository::publish_cluster(): withdraw() takes it back when the cluster backup is
+// known to have failed, and nothing else does.
+//
+// One thread uses a writer at a time, but for store(). Memory: a buffer of
 // a pack, and the list of files and extents (about 500 bytes a file and 64 an extent).
 #pragma once
 
@@ -23,6 +29,12 @@
 namespace hot_backup {
 
 inline constexpr std::uint64_t default_extent_size = std::uint64_t{4} << 20;
+
+// What tells a published manifest from any other.
+struct PublishedManifest {
+    Digest digest;  // in its seal
+    std::uint64_t bytes = 0;
+};
 
 class BackupWriter;
 
@@ -54,9 +66,13 @@ public:
     struct Options {
         std::uint64_t pack_size = default_pack_size;
         std::uint64_t extent_size = default_extent_size;
+        // The ID of the cluster backup that this is a part of; empty: it is a backup of its own.
+        std::string cluster_backup = {};
     };
 
-    // Sweeps the repository and chooses the ID. Repository and lock outlive the writer.
+    // Sweeps the repository and chooses the ID, of a part one above that of the cluster backup.
+    // Repository and lock outlive the writer. Error failed: the ID of the cluster backup is taken
+    // here.
     BackupWriter(const Repository& repository, const Lock& lock, Timestamp started = now());
     BackupWriter(const Repository& repository, const Lock& lock, Timestamp started,
                  Options options);
@@ -84,14 +100,20 @@ public:
     // `stored_bytes` and `packs`, and returns the whole. `after_sync` is called after each sync but
     // the last: a sync may take long on a busy disk, and who has a connection answers it there.
     // What it throws ends the backup. Error locked: the lock was removed meanwhile; failed: a part
-    // of `summary` or of an origin is beyond what a manifest can say.
+    // of `summary` or of an origin is beyond what a manifest can say. The summary of a part has
+    // `part`, and that of a backup of its own has none.
     Summary publish(
         Summary summary, Timestamp finished = now(),
         const std::function<void()>& after_sync = [] {});
+    // After publish().
+    const PublishedManifest& published() const noexcept { return published_; }
+    // After publish() of a part: removes it again. Error failed: the manifest of its cluster backup
+    // is here.
+    void withdraw();
 
 private:
     friend class FileWriter;
-    enum class State { idle, writing_file, failed, published };
+    enum class State { idle, writing_file, failed, published, withdrawn };
     class Step;
 
     struct ByPath {
@@ -104,6 +126,7 @@ private:
     void check_path(const std::string& path) const;
     void append(FileEntry& entry, std::string_view bytes);
     void close(FileEntry entry);
+    void check_kind(const Summary& summary) const;
     void fill_in(Summary& summary) const;
     void write_manifest(const Summary& summary);
     // Only a manifest that this program can read is published.
@@ -123,6 +146,7 @@ private:
     State state_ = State::idle;
     // What ended store() in one thread is the error of all others too.
     std::optional<Error> store_error_;
+    PublishedManifest published_;
     bool manifest_may_be_visible_ = false;
 };
 

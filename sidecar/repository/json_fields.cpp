@@ -43,6 +43,25 @@ std::uint64_t Fields::number(const char* key, std::uint64_t max) const {
     return number;
 }
 
+std::int64_t Fields::offset(const char* key) const {
+    const Json& value = member(key);
+    if (!value.is_number_integer()) {
+        bad(key, "is not a whole number");
+    }
+    if (value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX) {
+        bad(key, "is too large");
+    }
+    return value.get<std::int64_t>();
+}
+
+bool Fields::boolean(const char* key) const {
+    const Json& value = member(key);
+    if (!value.is_boolean()) {
+        bad(key, "is neither true nor false");
+    }
+    return value.get<bool>();
+}
+
 Timestamp Fields::time(const char* key) const {
     const auto time = parse_timestamp(text(key));
     if (!time) {

@@ -29,6 +29,9 @@ public:
     const std::string& text(const char* key) const;
     // From 0 to `max`.
     std::uint64_t number(const char* key, std::uint64_t max = INT64_MAX) const;
+    // Below zero, too.
+    std::int64_t offset(const char* key) const;
+    bool boolean(const char* key) const;
     Timestamp time(const char* key) const;
     Digest digest(const char* key) const;
     const Json& array(const char* key) const;

@@ -2,6 +2,7 @@
 
 #include "sidecar/repository/identifier.hpp"
 #include "sidecar/repository/json_fields.hpp"
+#include "sidecar/repository/summary_fields.hpp"
 
 #include <array>
 #include <charconv>
@@ -11,7 +12,10 @@ namespace hot_backup {
 namespace {
 
 constexpr std::string_view format = "rabbitmq-hot-backup manifest";
-constexpr unsigned version = 1;
+// A backup of its own has version 1, a part of a cluster backup version 2: a program that knows
+// only the first must not take a part for a whole.
+constexpr unsigned version_of_backup = 1;
+constexpr unsigned version_of_part = 2;
 
 // Writing. Keys appear in the order of docs/format.md.
 
@@ -51,41 +55,6 @@ OrderedJson to_json(const FileEntry& entry) {
     return json;
 }
 
-OrderedJson to_json(const MetadataSummary& metadata) {
-    OrderedJson skipped = OrderedJson::array();
-    for (const SkippedTable& table : metadata.skipped) {
-        skipped.push_back({{"table", table.table}, {"reason", table.reason}});
-    }
-    return {{"store", metadata.store},       {"activation_us", metadata.activation_us},
-            {"messages", metadata.messages}, {"items", metadata.items},
-            {"tables", metadata.tables},     {"skipped", skipped}};
-}
-
-OrderedJson to_json(const Counts& counts) {
-    return {{"vhosts", counts.vhosts},     {"users", counts.users},
-            {"queues", counts.queues},     {"exchanges", counts.exchanges},
-            {"bindings", counts.bindings}, {"policies", counts.policies}};
-}
-
-OrderedJson to_json(const MessageTotals& messages) {
-    return {{"queues", messages.queues},
-            {"ready", messages.ready},
-            {"unacknowledged", messages.unacknowledged},
-            {"bytes", messages.bytes},
-            {"counted", to_text(messages.counted)}};
-}
-
-OrderedJson to_json(const CutSummary& cut) {
-    return {{"acquisition_us", cut.acquisition_us},
-            {"hold_us", cut.hold_us},
-            {"pause_us", cut.pause_us},
-            {"attempts", cut.attempts},
-            {"passes", cut.passes},
-            {"files", cut.files},
-            {"memory_bytes", cut.memory_bytes},
-            {"tail_bytes", cut.tail_bytes}};
-}
-
 OrderedJson to_json(const Summary& summary) {
     OrderedJson plugins = OrderedJson::array();
     for (const PluginVersion& plugin : summary.plugins) {
@@ -106,9 +75,16 @@ OrderedJson to_json(const Summary& summary) {
                      {"erlang_version", summary.erlang_version},
                      {"plugin_version", summary.plugin_version},
                      {"plugins", plugins},
-                     {"data_dir", summary.data_dir},
-                     {"metadata", to_json(summary.metadata)},
-                     {"counts", to_json(summary.counts)}};
+                     {"data_dir", summary.data_dir}};
+    if (const auto& part = summary.part) {
+        json["part"] = {{"cluster_backup", part->cluster_backup},
+                        {"node", part->node},
+                        {"metadata", part->metadata}};
+    }
+    if (has_metadata(summary)) {
+        json["metadata"] = to_json(summary.metadata);
+        json["counts"] = to_json(summary.counts);
+    }
     if (summary.messages) {
         json["messages"] = to_json(*summary.messages);
     }
@@ -180,54 +156,6 @@ FileEntry read_file_entry(const Json& json, std::string_view backup_id) {
     return entry;
 }
 
-MetadataSummary read_metadata(const Fields& fields) {
-    MetadataSummary metadata;
-    metadata.store = fields.text("store");
-    metadata.activation_us = fields.number("activation_us");
-    metadata.messages = fields.number("messages");
-    metadata.items = fields.number("items");
-    for (const Json& table : fields.array("tables")) {
-        if (!table.is_string()) {
-            throw BadField("the name of a table is not a string");
-        }
-        metadata.tables.push_back(table.get<std::string>());
-    }
-    for (const Json& table : fields.array("skipped")) {
-        const Fields skipped(table);
-        metadata.skipped.push_back({skipped.text("table"), skipped.text("reason")});
-    }
-    return metadata;
-}
-
-Counts read_counts(const Fields& fields) {
-    Counts counts;
-    counts.vhosts = fields.number("vhosts");
-    counts.users = fields.number("users");
-    counts.queues = fields.number("queues");
-    counts.exchanges = fields.number("exchanges");
-    counts.bindings = fields.number("bindings");
-    counts.policies = fields.number("policies");
-    return counts;
-}
-
-MessageTotals read_messages(const Fields& fields) {
-    return {fields.number("queues"), fields.number("ready"), fields.number("unacknowledged"),
-            fields.number("bytes"), fields.time("counted")};
-}
-
-CutSummary read_cut(const Fields& fields) {
-    CutSummary cut;
-    cut.acquisition_us = fields.number("acquisition_us");
-    cut.hold_us = fields.number("hold_us");
-    cut.pause_us = fields.number("pause_us");
-    cut.attempts = fields.number("attempts");
-    cut.passes = fields.number("passes");
-    cut.files = fields.number("files");
-    cut.memory_bytes = fields.number("memory_bytes");
-    cut.tail_bytes = fields.number("tail_bytes");
-    return cut;
-}
-
 std::vector<PackSize> read_packs(const Fields& fields, std::string_view backup_id) {
     std::vector<PackSize> packs;
     for (const Json& json : fields.array("packs")) {
@@ -241,6 +169,16 @@ std::vector<PackSize> read_packs(const Fields& fields, std::string_view backup_i
         }
     }
     return packs;
+}
+
+PartSummary read_part(const Fields& fields, std::string_view backup_id) {
+    PartSummary part{fields.text("cluster_backup"), fields.text("node"),
+                     fields.boolean("metadata")};
+    if (!is_backup_id(part.cluster_backup) || part.cluster_backup >= backup_id) {
+        throw BadField("\"" + part.cluster_backup +
+                       "\" is not the ID of a cluster backup that it can be a part of");
+    }
+    return part;
 }
 
 Summary read_summary(const Fields& fields, std::string_view backup_id) {
@@ -260,8 +198,13 @@ Summary read_summary(const Fields& fields, std::string_view backup_id) {
         summary.plugins.push_back({plugin.text("name"), plugin.text("version")});
     }
     summary.data_dir = fields.text("data_dir");
-    summary.metadata = read_metadata(fields.object("metadata"));
-    summary.counts = read_counts(fields.object("counts"));
+    if (summary.kind == part_kind) {
+        summary.part = read_part(fields.object("part"), backup_id);
+    }
+    if (has_metadata(summary)) {
+        summary.metadata = read_metadata(fields.object("metadata"));
+        summary.counts = read_counts(fields.object("counts"));
+    }
     if (fields.has("messages")) {
         summary.messages = read_messages(fields.object("messages"));
     }
@@ -282,10 +225,47 @@ Summary read_summary(const Fields& fields, std::string_view backup_id) {
 
 }  // namespace
 
+bool has_metadata(const Summary& summary) {
+    return !summary.part || summary.part->metadata;
+}
+
+std::string summary_text(const Summary& summary) {
+    return to_line(to_json(summary));
+}
+
+Summary parse_summary(std::string_view text, std::string_view backup_id) {
+    const Json json = parse_object(text);
+    return read_summary(Fields(json), backup_id);
+}
+
+std::optional<ManifestHead> parse_manifest_head(std::string_view line) {
+    try {
+        const Json json = parse_object(line);
+        const Fields fields(json);
+        if (fields.text("format") != format) {
+            return std::nullopt;
+        }
+        if (fields.number("version") != version_of_part) {
+            return ManifestHead{};
+        }
+        // It becomes a name of files.
+        auto cluster_backup = fields.text("cluster_backup");
+        return is_backup_id(cluster_backup) ? std::optional(ManifestHead{std::move(cluster_backup)})
+                                            : std::nullopt;
+    } catch (const BadField&) {
+        return std::nullopt;
+    }
+}
+
 ManifestWriter::ManifestWriter(OpenFile& file, std::string_view backup_id, const Summary& summary)
     : text_(file) {
-    text_.write_line(
-        to_line(OrderedJson{{"format", format}, {"version", version}, {"backup", backup_id}}));
+    OrderedJson first{{"format", format},
+                      {"version", summary.part ? version_of_part : version_of_backup},
+                      {"backup", backup_id}};
+    if (summary.part) {
+        first["cluster_backup"] = summary.part->cluster_backup;
+    }
+    text_.write_line(to_line(first));
     text_.write_line(to_line(OrderedJson{{"summary", to_json(summary)}}));
 }
 
@@ -296,8 +276,9 @@ void ManifestWriter::write_file(const FileEntry& entry) {
 ManifestReader::ManifestReader(FileSystem& file_system, const Path& path, std::string backup_id)
     : text_(file_system, path), backup_id_(std::move(backup_id)) {
     try {
-        const Json first = parse_object(read_format_line(text_, format, version));
-        if (Fields(first).text("backup") != backup_id_) {
+        const Json first = parse_object(read_format_line(text_, format, version_of_part));
+        const Fields head(first);
+        if (head.text("backup") != backup_id_) {
             throw BadField("it is the manifest of another backup");
         }
         const auto line = text_.next_line();
@@ -306,6 +287,12 @@ ManifestReader::ManifestReader(FileSystem& file_system, const Path& path, std::s
         }
         const Json second = parse_object(*line);
         summary_ = read_summary(Fields(second).object("summary"), backup_id_);
+        if (summary_.part.has_value() != (head.number("version") == version_of_part)) {
+            throw BadField("its version is not that of its kind");
+        }
+        if (summary_.part && summary_.part->cluster_backup != head.text("cluster_backup")) {
+            throw BadField("its lines name two cluster backups");
+        }
     } catch (const BadField& bad) {
         throw text_.damaged(bad.what());
     }

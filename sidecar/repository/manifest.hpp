@@ -77,9 +77,20 @@ struct PackSize {
     bool operator==(const PackSize&) const = default;
 };
 
+// One node's share of a cluster backup. It is a backup only together with the manifest of the
+// cluster backup: cluster_manifest.hpp.
+struct PartSummary {
+    std::string cluster_backup;  // the ID of the cluster backup
+    std::string node;
+    bool metadata = false;  // whether the metadata of the cluster is in this part
+    bool operator==(const PartSummary&) const = default;
+};
+
+inline constexpr std::string_view part_kind = "part";
+
 struct Summary {
     std::string program;
-    std::string kind = "full";
+    std::string kind = "full";  // of a part: part_kind
     Timestamp started;
     Timestamp finished;
     Timestamp instant;
@@ -90,7 +101,8 @@ struct Summary {
     std::string plugin_version;
     std::vector<PluginVersion> plugins;
     std::string data_dir;
-    MetadataSummary metadata;
+    std::optional<PartSummary> part;  // none: a backup of its own
+    MetadataSummary metadata;         // this and the counts only where has_metadata()
     Counts counts;
     std::optional<MessageTotals> messages;
     std::optional<CutSummary> cut;  // a backup without one holds no messages
@@ -102,14 +114,34 @@ struct Summary {
     bool operator==(const Summary&) const = default;
 };
 
+// All but a part that leaves the metadata to another one.
+bool has_metadata(const Summary& summary);
+
+// The summary as one line of JSON, as the manifest has it: for who makes the manifest of a cluster
+// backup, from the summaries of its parts.
+std::string summary_text(const Summary& summary);
+// Throws BadField.
+Summary parse_summary(std::string_view text, std::string_view backup_id);
+
+// What the first line of a manifest says without the rest.
+struct ManifestHead {
+    std::string cluster_backup;  // of a part; else empty
+};
+// Such a line is shorter than this.
+inline constexpr std::size_t longest_manifest_head = 512;
+// Nothing when it is no such line.
+std::optional<ManifestHead> parse_manifest_head(std::string_view line);
+
 class ManifestWriter {
 public:
+    // Writes a part where the summary is that of one.
     ManifestWriter(OpenFile& file, std::string_view backup_id, const Summary& summary);
 
     // In order of path.
     void write_file(const FileEntry& entry);
-    // Seals and syncs.
-    void finish() { text_.seal(); }
+    // Seals and syncs. Returns the digest in the seal: two manifests that have the same are the
+    // same.
+    Digest finish() { return text_.seal(); }
 
 private:
     SealedTextWriter text_;

@@ -2,19 +2,17 @@
 
 #include "sidecar/repository/identifier.hpp"
 #include "sidecar/repository/json_fields.hpp"
-#include "sidecar/repository/marks.hpp"
+#include "sidecar/repository/names.hpp"
 
 #include <algorithm>
 #include <system_error>
+#include <thread>
 
 namespace hot_backup {
 namespace {
 
 constexpr std::string_view format = "rabbitmq-hot-backup repository";
 constexpr unsigned version = 1;
-constexpr std::string_view manifest_suffix = ".manifest";
-constexpr std::string_view pack_suffix = ".pack";
-constexpr std::string_view temporary_suffix = ".tmp";
 
 Path absolute_directory(const Path& directory) {
     if (directory.empty()) {
@@ -38,25 +36,6 @@ Path description_path(const Path& directory) {
     return directory / "repository.json";
 }
 
-// The names in a directory that end in `suffix`, without it.
-std::vector<std::string> list_by_suffix(FileSystem& file_system, const Path& directory,
-                                        std::string_view suffix) {
-    std::vector<std::string> stems;
-    for (std::string& name : file_system.list(directory)) {
-        if (name.ends_with(suffix)) {
-            name.resize(name.size() - suffix.size());
-            stems.push_back(std::move(name));
-        }
-    }
-    return stems;
-}
-
-std::vector<std::string> list_packs(FileSystem& file_system, const Path& directory) {
-    auto names = list_by_suffix(file_system, directory, pack_suffix);
-    std::erase_if(names, [](const std::string& name) { return !is_pack_name(name); });
-    return names;
-}
-
 enum class Place { nothing, blank, repository, foreign, broken };
 
 // What is in `directory`. What an interrupted creation leaves counts as blank.
@@ -73,7 +52,8 @@ Place examine(FileSystem& file_system, const Path& directory) {
     }
     bool has_backups = false;
     for (const std::string& name : file_system.list(directory)) {
-        if (name == "manifests" || name == "packs" || name == "marks") {
+        if (name == "manifests" || name == "clusters" || name == "packs" || name == "marks" ||
+            name == "writers") {
             has_backups = has_backups || !file_system.list(directory / name).empty();
         } else if (name != "lock" && name != "repository.json.tmp" && name != "lost+found") {
             return Place::foreign;
@@ -95,13 +75,14 @@ Error missing_error(const Path& directory, const char* what) {
             "Put it back, from a copy of the repository if there is one."};
 }
 
-void check_description(FileSystem& file_system, const Path& directory) {
+// Returns its UUID.
+std::string read_description(FileSystem& file_system, const Path& directory) {
     SealedTextReader reader(file_system, description_path(directory));
     try {
         const Json json = parse_object(read_format_line(reader, format, version));
         const Fields fields(json);
-        static_cast<void>(fields.text("id"));
         static_cast<void>(fields.time("created"));
+        return fields.text("id");
     } catch (const BadField& bad) {
         throw reader.damaged(bad.what());
     }
@@ -123,6 +104,26 @@ void furnish(FileSystem& file_system, const Path& directory, const RepositoryBir
     file_system.sync_directory(directory);
     file_system.rename(temporary, description_path(directory));
     file_system.sync_directory(directory);
+}
+
+// Another process may be making it just now: nodes that share a directory begin their first backup
+// together.
+void furnish_once(FileSystem& file_system, const Path& directory, const RepositoryBirth& birth) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (examine(file_system, directory) == Place::blank) {
+        try {
+            const LockFile lock(file_system, directory / "lock", directory,
+                                {this_process(), "create", to_text(now()), {}, {}, true});
+            if (examine(file_system, directory) == Place::blank) {
+                furnish(file_system, directory, birth);
+            }
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::locked || std::chrono::steady_clock::now() >= deadline) {
+                throw;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+    }
 }
 
 }  // namespace
@@ -151,13 +152,13 @@ Repository Repository::open(FileSystem& file_system, const Path& directory) {
         case Place::repository:
             break;
     }
-    check_description(file_system, path);
+    std::string id = read_description(file_system, path);
     for (const char* name : {"manifests", "packs"}) {
         if (!file_system.status(path / name)) {
             throw missing_error(path, name);
         }
     }
-    return {file_system, path};
+    return {file_system, path, std::move(id)};
 }
 
 Repository Repository::open_or_create(FileSystem& file_system, const Path& directory,
@@ -173,11 +174,7 @@ Repository Repository::open_or_create(FileSystem& file_system, const Path& direc
         }
         file_system.make_directory(path);
         file_system.sync_parent(path);
-        const Lock lock(file_system, path, "create");
-        // Another process may have made it meanwhile.
-        if (examine(file_system, path) == Place::blank) {
-            furnish(file_system, path, birth);
-        }
+        furnish_once(file_system, path, birth);
     }
     return open(file_system, path);
 }
@@ -190,13 +187,25 @@ Path Repository::pack_path(std::string_view pack_name) const {
     return packs() / std::string(pack_name).append(pack_suffix);
 }
 
-std::vector<std::string> Repository::list() const {
+std::vector<std::string> Repository::list_manifests() const {
     auto ids = list_by_suffix(*file_system_, manifests(), manifest_suffix);
     std::erase_if(ids, [](const std::string& id) { return !is_backup_id(id); });
     return ids;
 }
 
+std::vector<std::string> Repository::list() const {
+    auto ids = list_manifests();
+    std::erase_if(ids, [this](const std::string& id) { return cluster_of(id).has_value(); });
+    const auto of_clusters = clusters();
+    ids.insert(ids.end(), of_clusters.begin(), of_clusters.end());
+    std::sort(ids.begin(), ids.end());
+    return ids;
+}
+
 std::string Repository::resolve(std::string_view text) const {
+    if (has_backup(text)) {
+        return std::string(text);
+    }
     std::vector<std::string> ids = list();
     if (text == "latest") {
         if (ids.empty()) {
@@ -219,8 +228,12 @@ std::string Repository::resolve(std::string_view text) const {
     return ids.front();
 }
 
-bool Repository::has_backup(std::string_view backup_id) const {
+bool Repository::has_manifest(std::string_view backup_id) const {
     return is_backup_id(backup_id) && file_system_->status(manifest_path(backup_id));
+}
+
+bool Repository::has_backup(std::string_view backup_id) const {
+    return has_manifest(backup_id) || has_cluster(backup_id);
 }
 
 Error Repository::no_such_backup(std::string_view text) const {
@@ -237,7 +250,13 @@ Error Repository::deleted_error(std::string_view backup_id, std::string_view act
 }
 
 ManifestReader Repository::read_manifest(std::string_view backup_id) const {
-    if (!has_backup(backup_id)) {
+    if (!has_manifest(backup_id)) {
+        if (has_cluster(backup_id)) {
+            throw Error(ErrorCode::usage,
+                        "backup " + std::string(backup_id) +
+                            " is of a cluster, and this is done with the part of one node",
+                        "Name the part by its own ID, or with --part NODE; see `show`.");
+        }
         throw no_such_backup(backup_id);
     }
     return {*file_system_, manifest_path(backup_id), std::string(backup_id)};
@@ -257,111 +276,6 @@ FileEntry Repository::find_file(std::string_view backup_id, std::string_view pat
 
 PackReader Repository::open_pack(std::string_view pack_name, PackReader::From from) const {
     return {*file_system_, pack_path(pack_name), std::string(pack_name), from};
-}
-
-std::string Repository::last_id() const {
-    std::string last;
-    for (const std::string& id : list()) {
-        last = std::max(last, id);
-    }
-    for (const std::string& name : list_packs(*file_system_, packs())) {
-        last = std::max(last, std::string(backup_of_pack(name)));
-    }
-    return last;
-}
-
-void Repository::remove_temporaries() const {
-    for (const std::string& stem : list_by_suffix(*file_system_, manifests(), temporary_suffix)) {
-        file_system_->remove(manifests() / (stem + std::string(temporary_suffix)));
-    }
-}
-
-struct Repository::Needed {
-    std::set<std::string> packs;
-    std::string last_unreadable;  // the highest ID whose manifest cannot be read
-};
-
-Repository::Needed Repository::find_needed(const std::set<std::string>& packs) const {
-    Needed needed;
-    // A manifest names no pack of a later backup.
-    const std::string_view earliest = backup_of_pack(*packs.begin());
-    for (const std::string& id : list()) {
-        if (id < earliest) {
-            continue;
-        }
-        try {
-            ManifestReader manifest = read_manifest(id);
-            while (const auto entry = manifest.next_file()) {
-                for (const Extent& extent : entry->extents) {
-                    if (packs.contains(extent.pack)) {
-                        needed.packs.insert(extent.pack);
-                    }
-                }
-            }
-        } catch (const Error&) {
-            needed.last_unreadable = id;
-        }
-    }
-    return needed;
-}
-
-Repository::Swept Repository::sweep(const Lock& lock) const {
-    lock.throw_unless_held();
-    remove_temporaries();
-    // No manifest that was removed may come back after a power cut when its packs are gone.
-    file_system_->sync_directory(manifests());
-
-    const std::vector<std::string> ids = list();
-    sweep_marks(*this, ids);
-    // The packs whose own backup is gone: deleted, or never published.
-    std::set<std::string> orphans;
-    for (std::string& name : list_packs(*file_system_, packs())) {
-        if (!std::binary_search(ids.begin(), ids.end(), backup_of_pack(name), std::less<>())) {
-            orphans.insert(std::move(name));
-        }
-    }
-    Swept swept;
-    if (orphans.empty()) {
-        return swept;
-    }
-    const Needed needed = find_needed(orphans);
-    for (const std::string& name : orphans) {
-        if (needed.packs.contains(name)) {
-            continue;
-        }
-        if (backup_of_pack(name) <= needed.last_unreadable) {
-            ++swept.kept;
-            continue;
-        }
-        const auto status = file_system_->status(pack_path(name));
-        // A pack may be that of a new holder's unfinished backup.
-        lock.throw_unless_held();
-        file_system_->remove(pack_path(name));
-        swept.packs += 1;
-        swept.bytes += status ? status->size : 0;
-    }
-    return swept;
-}
-
-bool Repository::withdraw(const Lock& lock, std::string_view backup_id) const {
-    // From the look at the mark until the manifest is gone, nobody protects the backup.
-    const MarksLock marks_lock(*this);
-    if (!has_backup(backup_id)) {
-        throw no_such_backup(backup_id);
-    }
-    if (is_protected(*this, backup_id)) {
-        return false;
-    }
-    lock.throw_unless_held();
-    file_system_->remove(manifest_path(backup_id));
-    return true;
-}
-
-Repository::Swept Repository::remove(const Lock& lock, std::string_view backup_id) const {
-    if (!withdraw(lock, backup_id)) {
-        throw protected_error(*this, backup_id);
-    }
-    return sweep(lock);
 }
 
 }  // namespace hot_backup

@@ -1,6 +1,7 @@
 // Which backups `prune` keeps: a function of what is known of them, and of nothing else.
 //
-// Backups of different nodes have nothing to do with each other. Of each node, a rule "daily 7"
+// Backups of different nodes have nothing to do with each other, and neither have those of a
+// cluster, which count as of a node "cluster/NAME". Of each node, a rule "daily 7"
 // keeps the newest backup of each of the last seven days that have one, and so on; a backup that
 // one rule keeps is kept. "Newest" is the order in which the backups were made, which is that of
 // their IDs; the day is that of the instant, in the calendar that the caller gives.
@@ -29,7 +30,7 @@ struct RetentionRules {
 
 struct RetentionBackup {
     std::string id;
-    std::string node;                 // unknown when it is not readable
+    std::string node;                 // or "cluster/NAME"; unknown when it is not readable
     Timestamp instant;                // as well
     bool readable = true;             // its manifest
     bool is_protected = false;        // by its mark

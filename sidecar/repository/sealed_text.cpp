@@ -16,20 +16,14 @@ constexpr std::string_view family = R"({"format":"rabbitmq-hot-backup )";
 
 constexpr std::size_t buffer_size = std::size_t{256} << 10;
 
+}  // namespace
+
 std::optional<Digest> parse_seal(std::string_view line) {
     if (line.size() != seal_size || !line.starts_with(seal_begin) || !line.ends_with(seal_end)) {
         return std::nullopt;
     }
     return Digest::from_hex(line.substr(seal_begin.size(), 32));
 }
-
-std::string read_text(OpenFile& file, std::uint64_t offset, std::size_t size) {
-    std::string text(size, '\0');
-    text.resize(file.read_at(offset, text));
-    return text;
-}
-
-}  // namespace
 
 std::string seal_line(const Digest& digest) {
     return std::string(seal_begin).append(digest.hex()).append(seal_end);
@@ -47,10 +41,12 @@ void SealedTextWriter::write_line(std::string_view line) {
     }
 }
 
-void SealedTextWriter::seal() {
+Digest SealedTextWriter::seal() {
     flush();
-    file_.append(seal_line(checksum_.digest()));
+    const Digest digest = checksum_.digest();
+    file_.append(seal_line(digest));
     file_.sync();
+    return digest;
 }
 
 void SealedTextWriter::flush() {
@@ -64,12 +60,32 @@ SealedTextReader::SealedTextReader(FileSystem& file_system, const Path& path)
     check_seal();
 }
 
+SealedTextReader::SealedTextReader(Path name, std::string text)
+    : path_(std::move(name)), memory_(std::move(text)) {
+    check_seal();
+}
+
+std::uint64_t SealedTextReader::size() const {
+    return file_ ? file_->status().size : memory_.size();
+}
+
+std::size_t SealedTextReader::read_at(std::uint64_t offset, std::span<char> buffer) const {
+    return file_ ? file_->read_at(offset, buffer)
+                 : memory_.copy(buffer.data(), buffer.size(), static_cast<std::size_t>(offset));
+}
+
+std::string SealedTextReader::read_text(std::uint64_t offset, std::size_t size) const {
+    std::string text(size, '\0');
+    text.resize(read_at(offset, text));
+    return text;
+}
+
 void SealedTextReader::check_seal() {
-    const std::uint64_t size = file_->status().size;
-    text_size_ = size < seal_size ? 0 : size - seal_size;
-    const auto seal = parse_seal(read_text(*file_, text_size_, seal_size));
+    const std::uint64_t whole = size();
+    text_size_ = whole < seal_size ? 0 : whole - seal_size;
+    const auto seal = parse_seal(read_text(text_size_, seal_size));
     if (!seal) {
-        const std::string begin = read_text(*file_, 0, family.size());
+        const std::string begin = read_text(0, family.size());
         if (family.starts_with(begin)) {
             throw damaged("its last line is not a seal");
         }
@@ -80,7 +96,7 @@ void SealedTextReader::check_seal() {
     char last = '\n';
     for (std::uint64_t offset = 0; offset < text_size_;) {
         const auto wanted = std::min<std::uint64_t>(buffer.size(), text_size_ - offset);
-        const std::size_t got = file_->read_at(offset, {buffer.data(), wanted});
+        const std::size_t got = read_at(offset, {buffer.data(), wanted});
         if (got != wanted) {
             throw damaged("it became shorter while it was read");
         }
@@ -118,7 +134,7 @@ void SealedTextReader::read_more() {
     const auto wanted =
         static_cast<std::size_t>(std::min<std::uint64_t>(buffer_size, text_size_ - read_));
     buffer_.resize(old_size + wanted);
-    const std::size_t got = file_->read_at(read_, {buffer_.data() + old_size, wanted});
+    const std::size_t got = read_at(read_, {buffer_.data() + old_size, wanted});
     if (got != wanted) {
         throw damaged("it became shorter while it was read");
     }

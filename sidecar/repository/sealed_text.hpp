@@ -13,6 +13,8 @@ namespace hot_backup {
 // The last line of a sealed text has this length.
 inline constexpr std::size_t seal_size = 48;
 
+// The digest in such a line; nothing when it is none.
+std::optional<Digest> parse_seal(std::string_view line);
 // The last line for all lines before it, which have this digest.
 std::string seal_line(const Digest& digest);
 // A small text, whole lines, with its seal.
@@ -25,8 +27,8 @@ public:
 
     // `line` holds no line feed.
     void write_line(std::string_view line);
-    // Writes the last line and syncs the file.
-    void seal();
+    // Writes the last line and syncs the file. Returns the digest that the line holds.
+    Digest seal();
 
 private:
     void flush();
@@ -40,6 +42,8 @@ class SealedTextReader {
 public:
     // Error not_found: no such file. Error damaged: no valid seal.
     SealedTextReader(FileSystem& file_system, const Path& path);
+    // Of a text that is not in a file; `name` stands for its path in errors.
+    SealedTextReader(Path name, std::string text);
 
     // The next line without its line feed; it is valid until the next call. Nothing after the last
     // one; the seal is not handed out.
@@ -51,11 +55,15 @@ public:
 
 private:
     void check_seal();
+    std::uint64_t size() const;
+    std::size_t read_at(std::uint64_t offset, std::span<char> buffer) const;
+    std::string read_text(std::uint64_t offset, std::size_t size) const;
     // Appends the next part of the text to the buffer.
     void read_more();
 
     Path path_;
-    std::unique_ptr<OpenFile> file_;
+    std::unique_ptr<OpenFile> file_;  // null: it is all in memory_
+    std::string memory_;
     std::uint64_t text_size_ = 0;  // without the seal
     std::uint64_t read_ = 0;
     std::string buffer_;

@@ -85,10 +85,14 @@ std::chrono::milliseconds until(Clock::time_point time) {
 
 }  // namespace
 
+const harness::Broker& Surroundings::place_of(const QueueName& queue) const {
+    return *brokers.at(std::hash<std::string>()(queue.name) % brokers.size());
+}
+
 void publish(const Surroundings& surroundings, const Publishing& publishing, std::stop_token stop) {
     Ledger& ledger = surroundings.ledger;
     Gate::Member member(surroundings.gate);
-    AmqpClient client(surroundings.broker.amqp_port(), publishing.queue.vhost);
+    AmqpClient client(surroundings.place_of(publishing.queue).amqp_port(), publishing.queue.vhost);
     Random random(std::hash<std::string>()(publishing.queue.name));
     std::bernoulli_distribution is_transient(publishing.transient_share);
     std::uniform_int_distribution<int> priority(0, publishing.highest_priority);
@@ -157,7 +161,7 @@ Taken taken_of(const Delivery& delivery, const QueueName& queue) {
 void consume(const Surroundings& surroundings, const Consuming& consuming, std::stop_token stop) {
     Ledger& ledger = surroundings.ledger;
     Gate::Member member(surroundings.gate);
-    AmqpClient client(surroundings.broker.amqp_port(), consuming.queue.vhost);
+    AmqpClient client(surroundings.place_of(consuming.queue).amqp_port(), consuming.queue.vhost);
     client.consume(consuming.queue.name,
                    static_cast<std::uint16_t>(consuming.held + most_unconfirmed));
     Random random(std::hash<std::string>()(consuming.queue.name));
@@ -223,7 +227,7 @@ harness::QueueOptions changing_type(unsigned n) {
 
 void change_queues(const Surroundings& surroundings, std::stop_token stop) {
     Gate::Member member(surroundings.gate);
-    AmqpClient client(surroundings.broker.amqp_port());
+    AmqpClient client(surroundings.brokers.front()->amqp_port());
     std::deque<QueueName> standing;
     for (unsigned n = 0; member.pass(stop); ++n) {
         const QueueName& queue = standing.emplace_back("/", "changing " + std::to_string(n));
@@ -240,7 +244,7 @@ void change_queues(const Surroundings& surroundings, std::stop_token stop) {
 }
 
 void change_vhosts(const Surroundings& surroundings, std::stop_token stop) {
-    const harness::Broker& broker = surroundings.broker;
+    const harness::Broker& broker = *surroundings.brokers.back();
     const erlang::Term user = erlang::binary("guest");
     const erlang::Term all = erlang::binary(".*");
     Gate::Member member(surroundings.gate);

@@ -12,15 +12,20 @@
 #include <cstdint>
 #include <optional>
 #include <stop_token>
+#include <vector>
 
 namespace exactness {
 
 // What all clients share.
 struct Surroundings {
-    const harness::Broker& broker;
+    // One, or the nodes of a cluster. Each queue has its place on one of them, where it is declared
+    // and its clients are connected.
+    std::vector<const harness::Broker*> brokers;
     Ledger& ledger;
     Gate& gate;
     std::atomic<std::uint64_t>& last_id;
+
+    const harness::Broker& place_of(const QueueName& queue) const;
 };
 
 struct Publishing {

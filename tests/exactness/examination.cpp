@@ -2,10 +2,12 @@
 
 #include "erlang_port/error.hpp"
 #include "tests/exactness/contents.hpp"
+#include "tests/harness/cluster.hpp"
 #include "tests/integration/broker_definitions.hpp"
 #include "tests/integration/support.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 namespace exactness {
@@ -29,6 +31,31 @@ std::vector<std::string> problems_of(const tools::RaReport& raft, const Ledger& 
         }
     }
     return problems;
+}
+
+// Empties the queues and gives the verdict.
+void try_messages(const harness::Broker& booted, const Load& load, const Standstill& standstill,
+                  Examination& examination) {
+    // In its definitions, too, they are missing until then.
+    integration::wait_for_streams(booted);
+    examination.definitions = integration::exported_definitions(booted);
+    const Contents contents = take_contents(booted, examination.definitions);
+    examination.unavailable = contents.unavailable;
+    examination.verdict =
+        judge(load.ledger().records(), load.pipelines(), contents.messages, standstill);
+}
+
+void add(tools::RaReport& sum, tools::RaReport report) {
+    std::ranges::move(report.servers, std::back_inserter(sum.servers));
+    std::ranges::move(report.problems, std::back_inserter(sum.problems));
+    sum.entries_in_wal += report.entries_in_wal;
+    sum.entries_in_segments += report.entries_in_segments;
+}
+
+void add(tools::StreamReport& sum, tools::StreamReport report) {
+    sum.segments += report.segments;
+    sum.records += report.records;
+    std::ranges::move(report.problems, std::back_inserter(sum.problems));
 }
 
 }  // namespace
@@ -90,15 +117,28 @@ Examination examine(const tools::Image& image, const harness::Broker& original, 
     examination.raft_problems = problems_of(examination.raft, load.ledger(), standstill);
     try {
         const harness::Broker booted({.hot_backup = false, .data = image.base, .node = image.node});
-        // In its definitions, too, they are missing until then.
-        integration::wait_for_streams(booted);
-        examination.definitions = integration::exported_definitions(booted);
-        const Contents contents = take_contents(booted, examination.definitions);
-        examination.unavailable = contents.unavailable;
+        try_messages(booted, load, standstill, examination);
         // Every queue was used by now.
         examination.trespass = tools::open_below(booted.pid(), original.data_base());
-        examination.verdict =
-            judge(load.ledger().records(), load.pipelines(), contents.messages, standstill);
+    } catch (const hot_backup::Error& error) {
+        examination.boot_failure = error.what();
+    }
+    return examination;
+}
+
+Examination examine(const std::vector<tools::Image>& images, const Load& load,
+                    const Standstill& standstill) {
+    Examination examination;
+    std::vector<harness::NodeImage> nodes;
+    for (const auto& image : images) {
+        add(examination.raft, tools::read_ra_logs(image.data_directory()));
+        add(examination.streams, tools::read_streams(image.data_directory()));
+        nodes.push_back({image.base, image.node});
+    }
+    examination.raft_problems = problems_of(examination.raft, load.ledger(), standstill);
+    try {
+        const harness::Cluster booted(nodes, {.hot_backup = false});
+        try_messages(booted.at(0), load, standstill, examination);
     } catch (const hot_backup::Error& error) {
         examination.boot_failure = error.what();
     }

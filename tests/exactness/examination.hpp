@@ -44,4 +44,8 @@ nlohmann::json without_deleted_queues(nlohmann::json definitions, const Ledger& 
 Examination examine(const tools::Image& image, const harness::Broker& original, const Load& load,
                     const Standstill& standstill);
 
+// The same of the images of all nodes of a cluster, which is booted as one.
+Examination examine(const std::vector<tools::Image>& images, const Load& load,
+                    const Standstill& standstill);
+
 }  // namespace exactness

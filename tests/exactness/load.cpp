@@ -30,21 +30,25 @@ QueueOptions of_type(const std::string& type) {
     return {.arguments = {{"x-queue-type", {type}}}};
 }
 
-void declare_queues(AmqpClient& client) {
+void declare_queues(const Surroundings& surroundings) {
+    const auto declare = [&](const QueueName& queue, const QueueOptions& options = {}) {
+        AmqpClient client(surroundings.place_of(queue).amqp_port());
+        client.declare_queue(queue.name, options);
+    };
     QueueOptions stream = of_type("stream");
     stream.arguments.push_back({"x-stream-max-segment-size-bytes", {std::int32_t{500'000}}});
     const QueueOptions lazy{.arguments = {{"x-queue-mode", {std::string("lazy")}}}};
-    client.declare_queue("1 classic");
-    client.declare_queue("1 quorum", of_type("quorum"));
-    client.declare_queue("2 quorum", of_type("quorum"));
-    client.declare_queue("2 classic v2", {.arguments = {{"x-queue-version", {std::int32_t{2}}}}});
-    client.declare_queue("3 classic");
-    client.declare_queue(kept_queue().name, has_streams() ? stream : lazy);
-    client.declare_queue(priority_queue.name,
-                         {.arguments = {{"x-max-priority", {std::int32_t{5}}}}});
-    client.declare_queue(lazy_queue.name, lazy);
-    client.declare_queue(slow_queue.name);
-    client.declare_queue(passing_queue.name, {.durable = false});
+    declare({vhost, "1 classic"});
+    declare({vhost, "1 quorum"}, of_type("quorum"));
+    declare({vhost, "2 quorum"}, of_type("quorum"));
+    declare({vhost, "2 classic v2"}, {.arguments = {{"x-queue-version", {std::int32_t{2}}}}});
+    declare({vhost, "3 classic"});
+    declare(kept_queue(), has_streams() ? stream : lazy);
+    declare(priority_queue, {.arguments = {{"x-max-priority", {std::int32_t{5}}}}});
+    declare(lazy_queue, lazy);
+    declare(slow_queue);
+    declare(passing_queue, {.durable = false});
+    AmqpClient client(surroundings.brokers.front()->amqp_port());
     client.bind_queue(slow_queue.name, "amq.topic", "slow.#");
     client.bind_queue(passing_queue.name, "amq.topic", "passing.#");
 }
@@ -65,16 +69,18 @@ harness::BrokerOptions small_files() {
 }
 
 Load::Load(const harness::Broker& broker, const LoadOptions& options)
+    : Load(std::vector{&broker}, options) {}
+
+Load::Load(std::vector<const harness::Broker*> nodes, const LoadOptions& options)
     : pipelines_{{{vhost, "1 classic"}, {vhost, "1 quorum"}},
                  {{vhost, "2 quorum"}, {vhost, "2 classic v2"}},
                  {{vhost, "3 classic"}, kept_queue()}},
-      surroundings_{broker, ledger_, gate_, last_id_} {
+      surroundings_{std::move(nodes), ledger_, gate_, last_id_} {
     if (harness::tested_version() < hot_backup::RabbitmqVersion{4, 0, 0}) {
-        broker.rabbitmqctl(
+        surroundings_.brokers.front()->rabbitmqctl(
             {"set_policy", "mirrored", "^" + slow_queue.name + "$", R"({"ha-mode":"all"})"});
     }
-    AmqpClient client(broker.amqp_port());
-    declare_queues(client);
+    declare_queues(surroundings_);
     start_pipelines(options);
     start_queues(options);
     if (options.metadata) {

@@ -3,7 +3,8 @@
 //
 //     classic -> quorum,  quorum -> classic v2,  classic -> stream      pipelines; where RabbitMQ
 //                                                                       has no streams, classic
-//     priority, lazy, classic with slow acknowledgements                queues; the last one mirrored
+//     priority, lazy, classic with slow acknowledgements                queues; the last one
+//     mirrored
 //                                                                       where there are mirrors
 //     transient messages; a queue that is not durable                   not in any image
 //     queues declared, filled and deleted; vhosts made and deleted      metadata
@@ -40,6 +41,8 @@ class Load {
 public:
     // Declares the queues; nothing runs before resume(). The broker outlives the load.
     explicit Load(const harness::Broker& broker, const LoadOptions& options = {});
+    // The same for a cluster: the pipelines go from one node to another.
+    Load(std::vector<const harness::Broker*> nodes, const LoadOptions& options);
     Load(const Load&) = delete;
     Load& operator=(const Load&) = delete;
     ~Load();

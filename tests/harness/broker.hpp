@@ -9,6 +9,7 @@
 #include "erlang_port/node_connection.hpp"
 #include "erlang_port/term.hpp"
 #include "sidecar/rabbitmq_version.hpp"
+#include "tests/harness/epmd.hpp"
 #include "tests/harness/port.hpp"
 #include "tests/harness/process.hpp"
 #include "tests/harness/temp_dir.hpp"
@@ -36,6 +37,10 @@ struct BrokerOptions {
     // image it is may run at the same time.
     std::filesystem::path data = {};
     std::string node = {};
+    std::shared_ptr<const Epmd> epmd = {};  // none: as said above
+    std::string cookie = {};                // none: one of its own
+    // False: the constructor does not wait until it serves; await() does.
+    bool await = true;
     // Of another system (ProcessOptions), whose RabbitMQ this is then. It sees the temporary
     // directory and the project's.
     std::vector<std::string> launcher = {};
@@ -52,6 +57,8 @@ public:
     void kill9();
     // After stop() or kill9(): on the same data, ports and name.
     void start();
+    // Returns once it serves. Throws Error with the end of its log when it does not.
+    void await();
 
     const std::string& node() const noexcept { return node_; }
     const std::string& cookie() const noexcept { return cookie_; }
@@ -101,8 +108,6 @@ public:
     std::string log() const;
 
 private:
-    class Epmd;
-    static std::shared_ptr<const Epmd> shared_epmd();
     erlang::NodeConnection connect() const;
     void write_configuration();
     std::string advanced_configuration() const;

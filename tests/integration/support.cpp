@@ -271,7 +271,8 @@ void wait_for_streams(const Broker& broker) {
         " true -> rabbit_amqqueue:list_durable(); false -> ets:tab2list(rabbit_durable_queue) end,"
         " lists:all(fun(Q) -> amqqueue:get_type(Q) =/= rabbit_stream_queue orelse"
         " case rabbit_amqqueue:lookup(amqqueue:get_name(Q)) of"
-        " {ok, Up} -> is_process_alive(amqqueue:get_pid(Up)); _ -> false end end,"
+        " {ok, Up} -> Pid = amqqueue:get_pid(Up),"
+        " true =:= rpc:call(node(Pid), erlang, is_process_alive, [Pid]); _ -> false end end,"
         " Durable).";
     wait_for("the streams", 60s, [&] { return broker.eval(all_are_up).is_atom("true"); });
 }

@@ -24,15 +24,18 @@ void pretend_release(const Broker& broker, const std::string& version) {
         version + "\"} = application:get_key(rabbit, vsn).");
 }
 
-// A user whose password hash is of a kind that no release has had.
+// A user whose password hash is of a kind that no release has had. What else is in such a record
+// depends on the release.
 void add_strange_user(const Broker& broker) {
-    const std::string user =
-        "{internal_user, <<\"strange\">>, {argon2, <<\"x\">>}, [], rabbit_password_hashing_sha256, "
-        "#{}}";
-    broker.eval(metadata_store(broker) == "khepri"
-                    ? "ok = rabbit_khepri:put(rabbit_db_user:khepri_user_path(<<\"strange\">>), " +
-                          user + ")."
-                    : "ok = mnesia:dirty_write(rabbit_user, " + user + ").");
+    const std::string strange =
+        "Strange = setelement(2, setelement(3, Guest, {argon2, <<\"x\">>}), <<\"strange\">>), ";
+    broker.eval(
+        metadata_store(broker) == "khepri"
+            ? "Path = fun(Name) -> rabbit_db_user:khepri_user_path(Name) end,"
+              " {ok, Guest} = rabbit_khepri:get(Path(<<\"guest\">>)), " +
+                  strange + "ok = rabbit_khepri:put(Path(<<\"strange\">>), Strange)."
+            : "[Guest] = mnesia:dirty_read(rabbit_user, <<\"guest\">>), " + strange +
+                  "ok = mnesia:dirty_write(rabbit_user, Strange).");
 }
 
 void check_serves(const Broker& broker) {

@@ -5,7 +5,7 @@
 -export([main/1]).
 -export([start_plugin/1, stop_plugin/1, set/1]).
 -export([start_mnesia/0, stop_mnesia/1, checkpoints/0]).
--export([temp_dir/0, remove/1, program/2, ports/0, hello/0]).
+-export([temp_dir/0, remove/1, program/2, frame/1, captures/1, ports/0, hello/0]).
 -export([eventually/1, eventually/2, drained/0]).
 -export([attach/0, session/1, expect/1, ask/2, ask/3]).
 -export([stand_in/1, unload/1]).
@@ -90,16 +90,40 @@ remove(Directory) ->
 %% wait for the answer.
 program(Directory, Script) ->
     Hello = filename:join(Directory, "hello"),
-    ok = file:write_file(Hello, framed(hello())),
+    ok = file:write_file(Hello, frame(hello())),
     Path = filename:join(Directory, "program"),
     ok = file:write_file(Path, ["#!/bin/sh\nhello() { cat ", Hello, "; head -c 1 > /dev/null; }\n",
                                Script, "\n"]),
     ok = file:change_mode(Path, 8#700),
     Path.
 
-framed(Message) ->
+%% A message as it goes through a pipe.
+frame(Message) ->
     Bytes = term_to_binary(Message, [{minor_version, 2}]),
-    [<<(byte_size(Bytes)):32>>, Bytes].
+    <<(byte_size(Bytes)):32, Bytes/binary>>.
+
+%% The words of a program that captures whenever the node stands still, until its input ends. The
+%% number of the stop is one byte of what comes and of what it says.
+captures(Directory) ->
+    [Stopped, Captured] =
+        [around_number([frame({notice, What, Details#{stop => Number}}) || Number <- [1, 2]])
+         || {What, Details} <- [{stopped, #{}}, {captured, #{outcome => ok}}]],
+    {Before, After} = Stopped,
+    [Head, Tail] = [begin
+                        Path = filename:join(Directory, Name),
+                        ok = file:write_file(Path, Bytes),
+                        Path
+                    end || {Name, Bytes} <- lists:zip(["head", "tail"], tuple_to_list(Captured))],
+    ["while ", skip(Before), "number=$(head -c 1 | od -An -to1); [ -n \"$number\" ]; do cat ", Head,
+     "; printf \"\\\\${number# }\"; ", skip(After), "cat ", Tail, "; done 2> /dev/null"].
+
+around_number([One, _] = Frames) ->
+    Length = binary:longest_common_prefix(Frames),
+    <<Before:Length/binary, 1, After/binary>> = One,
+    {Before, After}.
+
+skip(<<>>) -> [];
+skip(Bytes) -> ["head -c ", integer_to_list(byte_size(Bytes)), " > /dev/null; "].
 
 hello() ->
     {hello, [1], #{program => <<"rabbitmq-hot-backup">>, version => <<"0.0.0">>, os_pid => 1}}.

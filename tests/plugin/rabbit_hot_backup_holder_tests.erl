@@ -7,7 +7,7 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
--import(hot_backup_harness, [program/2, eventually/1]).
+-import(hot_backup_harness, [program/2, frame/1, eventually/1]).
 
 %% Microseconds.
 -define(LONG, 5 * 1000 * 1000).
@@ -75,7 +75,7 @@ an_engine_can_refuse(Directory) ->
 a_commit_is_told(Directory) ->
     Holder = holder(Directory, ["await_stop; ", say(Directory, captured(ok))]),
     ?assertMatch({ok, #{outcome := committed}},
-                 rabbit_hot_backup_holder:hold(Holder, ?LONG, fun() -> false end)).
+                 try_to_hold(Holder, fun() -> false end)).
 
 %% Ordinary processes of every priority but one, and one whose work dirty schedulers do.
 nothing_else_runs(Directory) ->
@@ -100,7 +100,7 @@ nothing_else_runs(Directory) ->
     receive {looked, Early, Late} -> ?assertNotEqual(Early, Late) end,
     Holder = holder(Directory, ["await_stop; ", say(Directory, captured(ok))]),
     {ok, #{outcome := held, hold_us := Hold}} =
-        rabbit_hot_backup_holder:hold(Holder, ?LONG, Look),
+        try_to_hold(Holder, Look),
     ?assert(Hold >= 100000),
     receive {looked, Before, After} -> ?assertEqual(Before, After) end,
     %% And they go on.
@@ -237,7 +237,7 @@ a_killed_holder_holds_nothing(Directory) ->
     unlink(Holder),
     in_the_hold(fun() -> exit(Holder, kill) end),
     {Taken, {error, #{message := Message}}} =
-        timer:tc(fun() -> rabbit_hot_backup_holder:hold(Holder, ?LONG, fun() -> true end) end),
+        timer:tc(fun() -> try_to_hold(Holder, fun() -> true end) end),
     ?assertEqual(<<"the process that holds the node still ended: killed">>, Message),
     ?assert(Taken < ?LONG),
     ?assertEqual([], [Port || Port <- erlang:ports(),
@@ -258,7 +258,7 @@ a_check_that_fails_holds_nothing(Directory) ->
     Holder = holder(Directory, ["await_stop; ", say(Directory, captured(ok))]),
     unlink(Holder),
     ?assertMatch({error, #{code := failed}},
-                 rabbit_hot_backup_holder:hold(Holder, ?LONG, fun() -> exit(no_table) end)).
+                 try_to_hold(Holder, fun() -> exit(no_table) end)).
 
 nobody_is_held_for_a_caller_that_is_gone(Directory) ->
     Holder = holder(Directory, "exec cat > /dev/null"),
@@ -294,8 +294,11 @@ one_hold_after_the_other(Directory) ->
 
 %% ------------------------------------------------------------------
 
+try_to_hold(Holder, Unchanged) ->
+    rabbit_hot_backup_holder:hold(Holder, #{max_pause => ?LONG}, Unchanged).
+
 hold(Holder, MaxPause) ->
-    {ok, Held} = rabbit_hot_backup_holder:hold(Holder, MaxPause, fun() -> true end),
+    {ok, Held} = rabbit_hot_backup_holder:hold(Holder, #{max_pause => MaxPause}, fun() -> true end),
     Held.
 
 holder(Directory, Script) ->
@@ -325,10 +328,6 @@ file(Directory, Messages) ->
     Path = filename:join(Directory, integer_to_list(erlang:unique_integer([positive]))),
     ok = file:write_file(Path, [frame(Message) || Message <- lists:flatten([Messages])]),
     Path.
-
-frame(Message) ->
-    Bytes = term_to_binary(Message, [{minor_version, 2}]),
-    <<(byte_size(Bytes)):32, Bytes/binary>>.
 
 %% So many bytes at least, of what the holder hands on.
 received(Size) ->

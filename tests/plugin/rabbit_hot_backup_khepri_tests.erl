@@ -15,7 +15,15 @@
 %% Microseconds. The engine is a VM of its own, on a loaded machine.
 -define(PAUSE, 2 * 1000 * 1000).
 
+%% RabbitMQ has Khepri from 3.13 on, which needs Erlang 26. On 23 a process that one of high priority
+%% asks for its status always says that it runs.
 khepri_test_() ->
+    case list_to_integer(erlang:system_info(otp_release)) >= 25 of
+        true -> khepri();
+        false -> []
+    end.
+
+khepri() ->
     {foreach, fun set_up/0, fun tear_down/1,
      [fun(Set) -> {Name, {timeout, 60, fun() -> Test(Set) end}} end
       || {Name, Test} <- [{"export", fun an_export_is_read/1},

@@ -89,7 +89,7 @@ an_engine_that_dies_leaves_nothing(Directory) ->
     "" = os:cmd("kill -STOP " ++ integer_to_list(Pid)),
     Killed = os:cmd("(sleep 0.3; kill -KILL " ++ integer_to_list(Pid) ++ ") > /dev/null 2>&1 & :"),
     ?assertEqual("", Killed),
-    {ok, Held} = rabbit_hot_backup_holder:hold(Holder, ?PAUSE, fun() -> true end),
+    {ok, Held} = rabbit_hot_backup_holder:hold(Holder, #{max_pause => ?PAUSE}, fun() -> true end),
     ?assertMatch(#{outcome := refused}, Held),
     receive {'DOWN', Monitor, _, _, {shutdown, #{message := Message}}} ->
             ?assertMatch({match, _}, re:run(Message, "ended by signal 9"))

@@ -27,7 +27,7 @@ knows_releases(Module) ->
 is_rabbitmq(Module) ->
     lists:member(Module, [rabbit, rabbit_event, rabbit_nodes, rabbit_khepri, khepri_machine, rabbit_prelaunch,
                           rabbit_prelaunch_conf, rabbit_feature_flags, rabbit_disk_monitor,
-                          ra, ra_system, rabbit_fifo, rabbit_quorum_queue, osiris_counters, rabbit_definitions, rabbit_alarm, rabbit_json,
+                          ra, ra_leaderboard, ra_system, rabbit_fifo, rabbit_quorum_queue, osiris_counters, rabbit_definitions, rabbit_alarm, rabbit_json,
                           rabbit_queue_type, rabbit_queue_location, rabbit_registry, rabbit_amqqueue, amqqueue, rabbit_misc, rabbit_basic,
                           rabbit_binary_parser, credit_flow, mc_amqpl, prometheus_model_helpers,
                           rabbit_mgmt_util, rabbit_mgmt_headers]).

@@ -265,11 +265,11 @@ TEST_CASE("packs that a backup made bear its ID") {
 
 TEST_CASE("a manifest of a newer version is refused with a hint to upgrade") {
     Lines lines;
-    lines.format["version"] = 2;
+    lines.format["version"] = 3;
     lines.summary = {{"something", "else"}};
     const Error error = error_of([&] { read(lines); });
     CHECK(error.code() == ErrorCode::failed);
-    CHECK(has(error.what(), "/m has format version 2, and this program knows up to 1"));
+    CHECK(has(error.what(), "/m has format version 3, and this program knows up to 2"));
     CHECK(has(error.hint(), "Upgrade rabbitmq-hot-backup"));
 }
 

@@ -1,0 +1,103 @@
+// On a member of a cluster the API and the commands back up all of it, and each node knows the
+// backup as its own.
+#include "tests/harness/cluster.hpp"
+#include "tests/harness/cli.hpp"
+#include "tests/harness/wait.hpp"
+#include "tests/management/support.hpp"
+
+#include <catch2/catch.hpp>
+
+namespace {
+
+using namespace management_tests;
+using namespace std::chrono_literals;
+
+const harness::Cluster& managed_cluster() {
+    static const harness::Cluster cluster(2, {.plugins = {"rabbitmq_management"}});
+    return cluster;
+}
+
+// Of a node that has just joined.
+harness::HttpClient ready_administrator(const harness::Broker& node) {
+    const auto client = administrator(node);
+    harness::wait_for("the API", 60s,
+                      [&] { return client.request("GET", api + "/status").status == 200; });
+    return client;
+}
+
+}  // namespace
+
+TEST_CASE("a backup asked for by the API is one of all nodes, and known on each of them") {
+    const auto& cluster = managed_cluster();
+    const Json job = run_job(ready_administrator(cluster.at(1)), "/backups");
+    CHECK(job.at("state") == "done");
+    const std::string id = job.at("backup");
+    for (std::size_t node = 0; node < cluster.size(); ++node) {
+        const auto client = ready_administrator(cluster.at(node));
+        wait_until_idle(client);
+        const Json backups = call(client, "GET", "/backups", 200);
+        REQUIRE(backups.size() == 1);
+        CHECK(backups.at(0).at("backup") == id);
+        CHECK(backups.at(0).at("kind") == "cluster");
+        const Json shown = call(client, "GET", "/backups/" + id, 200);
+        CHECK(shown.at("coordinator") == cluster.at(1).node());
+        CHECK(shown.at("parts").size() == cluster.size());
+        for (const char* path :
+             {"/status", "/jobs", "/health/checks/last-verified/within/1/days"}) {
+            call(client, "GET", path, 200);
+        }
+        const auto pause = cluster.at(node).eval(
+            "{Backups, _} = rabbit_hot_backup_catalogue:list(),"
+            " {ok, Newest} = rabbit_hot_backup_listing:newest("
+            "rabbit_hot_backup_listing:of_node(Backups)),"
+            " {ok, Pause} = rabbit_hot_backup_listing:pause_us(Newest), Pause.");
+        CHECK(pause.as_unsigned().value_or(0) > 0);
+    }
+}
+
+TEST_CASE("what is made of many backups in a row is known, and nothing of the plugin fails") {
+    const auto& cluster = managed_cluster();
+    for (int round = 0; round < 10; ++round) {
+        const auto& coordinator = cluster.at(static_cast<std::size_t>(round) % cluster.size());
+        run_job(ready_administrator(coordinator), "/backups");
+    }
+    for (std::size_t node = 0; node < cluster.size(); ++node) {
+        const auto client = ready_administrator(cluster.at(node));
+        wait_until_idle(client);
+        CHECK(call(client, "GET", "/backups", 200).size() == 11);
+        CHECK(settled_log(cluster.at(node)).find("terminating") == std::string::npos);
+    }
+}
+
+TEST_CASE("who wants one node only says so") {
+    const auto& cluster = managed_cluster();
+    const auto client = ready_administrator(cluster.at(0));
+    const Json job = run_job(client, "/backups", {{"this_node", true}});
+    CHECK(job.at("state") == "done");
+    const Json shown = call(client, "GET", "/backups/" + job.at("backup").get<std::string>(), 200);
+    CHECK(shown.at("kind") == "full");
+    const Json refused = call(client, "POST", "/backups", 400, {{"allow_missing", "no array"}});
+    CHECK(refused.at("reason").get<std::string>().find("allow_missing") != std::string::npos);
+}
+
+TEST_CASE("rabbitmqctl backs up the cluster") {
+    const auto& cluster = managed_cluster();
+    const auto back_up = [&](std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), "hot_backup");
+        // RabbitMQ before 3.10.12 finds commands of a plugin in a directory only so.
+        const auto done =
+            cluster.at(0).tool("rabbitmqctl", arguments, {{"ERL_LIBS", HOT_BACKUP_PLUGINS_DIR}});
+        INFO(done.output << done.error_output);
+        CHECK(done.exit_code == 0);
+        return done.output;
+    };
+    const std::string said = back_up({});
+    const Json newest = call(administrator(cluster.at(1)), "GET", "/backups", 200).at(0);
+    CHECK(newest.at("kind") == "cluster");
+    CHECK(said.find(newest.at("backup").get<std::string>()) != std::string::npos);
+    CHECK(back_up({"--this-node"}).find(" is done") != std::string::npos);
+    const auto list = cluster.at(0).tool("rabbitmqctl", {"list_hot_backups"},
+                                         {{"ERL_LIBS", HOT_BACKUP_PLUGINS_DIR}});
+    CHECK(list.exit_code == 0);
+    CHECK(list.output.find(newest.at("backup").get<std::string>()) != std::string::npos);
+}
