@@ -121,6 +121,10 @@ void Broker::write_configuration() {
         configuration += "management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = " +
                          std::to_string(management_port()) + "\n";
     }
+    if (options_.hot_backup) {
+        // How much is free on a machine that runs tests is nobody's business.
+        configuration += "hot_backup.min_free_space = 0\n";
+    }
     write_file(files_ / "rabbitmq.conf", configuration + options_.configuration);
 
     std::vector<std::string> plugins = options_.plugins;

@@ -23,6 +23,10 @@ void set(const Broker& broker, const std::string& setting, const std::string& va
     broker.eval("application:set_env(rabbitmq_hot_backup, " + setting + ", " + value + ").");
 }
 
+std::string last_failure(const Broker& broker) {
+    return erlang::to_string(broker.eval("rabbit_hot_backup_monitor:last_failure()."), 4000);
+}
+
 // Runs what is done by schedule, and waits for its end. Returns its outcome.
 std::string run_now(const Broker& broker) {
     REQUIRE(broker.eval("rabbit_hot_backup_schedule:run_now().").is_atom("ok"));
@@ -30,17 +34,17 @@ std::string run_now(const Broker& broker) {
         return broker.eval("#{backup := #{running := R}} = rabbit_hot_backup_schedule:status(), R.")
             .is_atom("false");
     });
-    return erlang::to_string(broker.eval("#{backup := #{last := #{outcome := O}}} = "
-                                         "rabbit_hot_backup_schedule:status(), O."),
-                             100);
+    const auto outcome = erlang::to_string(broker.eval("#{backup := #{last := #{outcome := O}}} = "
+                                                       "rabbit_hot_backup_schedule:status(), O."),
+                                           100);
+    UNSCOPED_INFO(outcome << ", " << last_failure(broker));
+    return outcome;
 }
 
 // What went wrong last is known a moment later.
 void expect_last_failure(const Broker& broker, const std::string& text) {
-    wait_for("the last failure to be " + text, 20s, [&] {
-        return erlang::to_string(broker.eval("rabbit_hot_backup_monitor:last_failure()."), 4000)
-                   .find(text) != std::string::npos;
-    });
+    wait_for("the last failure to be " + text, 20s,
+             [&] { return last_failure(broker).find(text) != std::string::npos; });
 }
 
 std::vector<nlohmann::json> backups(const std::filesystem::path& repository) {
