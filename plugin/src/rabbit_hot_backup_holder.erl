@@ -70,6 +70,8 @@
                carrier :: rabbit_hot_backup_carrier:carrier(),
                captured = false :: boolean(),
                schedulers :: pos_integer(),
+               %% Until the next nap.
+               turns = 0 :: non_neg_integer(),
                %% The moments to poke at that are still to come.
                pokes = [] :: [rabbit_hot_backup_overlap:moment()],
                %% What is not for the hold, newest first.
@@ -86,6 +88,12 @@
 %% Whoever has not been heard after a millisecond may be waiting in a queue, and a few more times.
 -define(POKE_EVERY, 1000).
 -define(POKES, 10).
+
+%% How long a nap is, and how many turns it comes after: what is on its way through the VM takes some.
+-define(NAP, 50).
+-define(TURNS, 4).
+%% The last of an appointment's time goes by without one.
+-define(NEAR, 300).
 
 -spec start_link(rabbit_hot_backup_carrier:target()) ->
           {ok, pid(), rabbit_hot_backup_carrier:carrier()}
@@ -134,8 +142,8 @@ init(Session, Target) ->
     process_flag(trap_exit, true),
     %% Whoever first calls a module waits until it is loaded. That must not be in the hold.
     ok = code:ensure_modules_loaded([rabbit_hot_backup_block, rabbit_hot_backup_carrier,
-                                     rabbit_hot_backup_overlap, rabbit_hot_backup_protocol,
-                                     rabbit_hot_backup_term]),
+                                     rabbit_hot_backup_nap, rabbit_hot_backup_overlap,
+                                     rabbit_hot_backup_protocol, rabbit_hot_backup_term]),
     case rabbit_hot_backup_carrier:open(Target) of
         {ok, Carrier} ->
             proc_lib:init_ack({ok, self(), Carrier}),
@@ -206,6 +214,9 @@ await_until(Moment, Monitor, State) ->
 -spec begin_at(appointment()) -> {ok, Now :: rabbit_hot_backup_overlap:moment()} | late.
 begin_at(#{at := At, window := Window} = Appointment) ->
     case now_us() of
+        Early when Early < At - ?NEAR ->
+            _ = rabbit_hot_backup_nap:nap(?NAP),
+            begin_at(Appointment);
         Early when Early < At -> begin_at(Appointment);
         Now when Now < At + Window -> {ok, Now};
         _ -> late
@@ -300,9 +311,16 @@ spin(#hold{deadline = Deadline, patience = Patience, captured = Captured,
             after 0 ->
                     %% The port is served between the turns of processes.
                     erlang:yield(),
-                    spin(poke(Now, Hold))
+                    spin(rest(poke(Now, Hold)))
             end
     end.
+
+-spec rest(#hold{}) -> #hold{}.
+rest(#hold{turns = ?TURNS} = Hold) ->
+    _ = rabbit_hot_backup_nap:nap(?NAP),
+    Hold#hold{turns = 0};
+rest(#hold{turns = Turns} = Hold) ->
+    Hold#hold{turns = Turns + 1}.
 
 -spec poke(rabbit_hot_backup_overlap:moment(), #hold{}) -> #hold{}.
 poke(Now, #hold{pokes = [Next | Others], schedulers = Schedulers} = Hold) when Now >= Next ->

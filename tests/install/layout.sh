@@ -12,6 +12,7 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 is_file() { [ -f "$root/usr/$1" ] || fail "$1 is not installed"; }
 
 is_file lib/rabbitmq-hot-backup/rabbitmq-hot-backup
+is_file lib/rabbitmq-hot-backup/librabbitmq_hot_backup_nap.so
 is_file lib/rabbitmq-hot-backup/librabbitmq_hot_backup_sandbox.so
 is_file "lib/rabbitmq/plugins/rabbitmq_hot_backup-$version/ebin/rabbitmq_hot_backup.app"
 is_file "lib/rabbitmq/plugins/rabbitmq_hot_backup-$version/ebin/rabbit_hot_backup_session.beam"

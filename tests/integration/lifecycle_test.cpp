@@ -12,6 +12,16 @@ using namespace harness;
 using namespace integration;
 using namespace std::chrono_literals;
 
+namespace {
+
+// Of the node's Erlang VM: whether the library that lets it rest is part of it.
+bool has_library(const Broker& broker) {
+    return read_file("/proc/" + std::to_string(broker.pid()) + "/maps")
+               .find("librabbitmq_hot_backup_nap.so") != std::string::npos;
+}
+
+}  // namespace
+
 TEST_CASE("the plugin comes and goes on a running node") {
     Broker broker;
     add_ballast(broker);
@@ -21,11 +31,13 @@ TEST_CASE("the plugin comes and goes on a running node") {
     REQUIRE(erlang::to_string(probe(broker, "leftovers"), 4000).find("rabbit_hot_backup_port") !=
             std::string::npos);
     REQUIRE(broker.port_programs().size() == 1);
+    REQUIRE(has_library(broker));
     ServiceWatch service(broker);
     const auto store = metadata_store(broker);
 
     broker.rabbitmq_plugins({"disable", "rabbitmq_hot_backup"});
     check_leftovers(broker);
+    CHECK_FALSE(has_library(broker));
     CHECK_THAT(check_one_error(create_backup(broker, repository), 12),
                Catch::Contains("not enabled") || Catch::Contains("does not run"));
 
@@ -37,6 +49,8 @@ TEST_CASE("the plugin comes and goes on a running node") {
             "{ok, _, _} = mnesia:activate_checkpoint([{name, somebodys}, {max, [rabbit_vhost]}]).");
     }
     broker.rabbitmq_plugins({"enable", "rabbitmq_hot_backup"});
+    CHECK(broker.eval("{Time, _} = timer:tc(rabbit_hot_backup_nap, nap, [1000]), Time >= 1000.")
+              .is_atom("true"));
     if (store == "mnesia") {
         wait_for("the end of the stale checkpoint", 15s, [&] {
             return broker.call("mnesia", "system_info", {erlang::atom("checkpoints")}) ==
