@@ -235,6 +235,13 @@ Term decode_message(std::string_view message) {
     return decode(message, 1, check_message(message));
 }
 
+std::string node_of(const Opaque& pid) {
+    constexpr std::size_t after_tag = 1;
+    const auto node = check_term(pid.external, after_tag).length;
+    const auto name = decode_item(std::string_view(pid.external).substr(after_tag, node));
+    return name.as<Atom>() != nullptr ? name.as<Atom>()->name : std::string();
+}
+
 Term decode_item(std::string_view item) {
     const auto checked = check_term(item);
     if (checked.length != item.size()) {

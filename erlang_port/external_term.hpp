@@ -41,6 +41,9 @@ CheckedTerm check_message(std::string_view message);
 Term decode_message(std::string_view message);
 Term decode_item(std::string_view item);
 
+// The name of the node that a process runs, or ran, on.
+std::string node_of(const Opaque& pid);
+
 // Appends the bytes that term_to_binary(Term, [{minor_version, 2}]) gives, a map's pairs in the
 // order in which the term holds them.
 void encode_message(const Term& term, std::string& out);

@@ -217,11 +217,12 @@ names(Nodes) ->
     lists:join(", ", [atom_to_list(Node) || Node <- Nodes]).
 
 -spec spec(#cluster{}) -> rabbit_hot_backup_part:spec().
-spec(#cluster{id = Id, options = #{actor := Actor} = Options}) ->
+spec(#cluster{id = Id, options = #{actor := Actor} = Options, plan = #{missing := Missing}}) ->
     Part = maps:with([max_pause, rate_limit], Options),
     Spec = maps:with([repository], Options),
     Spec#{conductor => self(),
           part => Part#{cluster_backup => Id, coordinator => node()},
+          missing => [atom_to_binary(Node) || Node <- Missing],
           lock_patience => maps:get(lock_patience, Options, 0),
           actor => Actor}.
 

@@ -33,8 +33,8 @@
                   rate_limit => non_neg_integer()}.
 %% Of a job. The last two count in place of the node's settings.
 
--type spec() :: #{conductor := pid(), part := part(), repository => binary(),
-                  lock_patience := non_neg_integer(), actor := rabbit_hot_backup_jobs:actor()}.
+-type spec() :: #{conductor := pid(), part := part(), missing := [binary()],
+                  repository => binary(), lock_patience := non_neg_integer(), actor := rabbit_hot_backup_jobs:actor()}.
 
 -type about() :: #{node := node(), version := binary(), members := [node()], sees := [node()],
                    is_disc := boolean()}.
@@ -248,7 +248,7 @@ join(_, #{conductor := Conductor}, #part{id = Other} = Part) ->
 -spec order(spec()) -> {ok, pid(), rabbit_hot_backup_jobs:id()}
                      | {error, rabbit_hot_backup_protocol:error()}.
 order(#{part := #{cluster_backup := Id, coordinator := Coordinator} = Part, actor := Actor,
-        lock_patience := LockPatience} = Spec) ->
+        lock_patience := LockPatience, missing := Missing} = Spec) ->
     Repository = case Spec of
                      #{repository := Named} -> Named;
                      #{} -> rabbit_hot_backup_settings:repository()
@@ -256,7 +256,8 @@ order(#{part := #{cluster_backup := Id, coordinator := Coordinator} = Part, acto
     rabbit_hot_backup_order:request(
       #{kind => backup, repository => Repository, actor => Actor, part => Part},
       #{repository => Repository, lock_patience => LockPatience,
-        part => #{cluster_backup => Id, coordinator => atom_to_binary(Coordinator)}}).
+        part => #{cluster_backup => Id, coordinator => atom_to_binary(Coordinator),
+                  missing => Missing}}).
 
 -spec began(term(), #part{}) -> state().
 began({ordered, {ok, Session, Job}}, #part{failed = Failed} = Part) ->

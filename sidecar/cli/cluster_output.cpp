@@ -67,10 +67,7 @@ OrderedJson to_json(const std::string& cluster_id, const ClusterManifest& manife
     for (const auto& missing : manifest.missing) {
         json["missing"].push_back(to_json(missing));
     }
-    // Where nodes are missing and no queue is named, nobody has looked which ones need them.
-    if (manifest.missing.empty() || !manifest.affected.empty()) {
-        json["affected"] = manifest.affected.size();
-    }
+    json["affected"] = manifest.affected.size();
     return json;
 }
 

@@ -107,9 +107,7 @@ void show_cluster(const Repository& repository, const std::string& cluster_id,
         auto json = to_json(cluster_id, manifest);
         add_states(json, parts);
         add_marks(json, marks);
-        if (json.contains("affected")) {
-            json["affected_queues"] = affected_json(manifest);
-        }
+        json["affected_queues"] = affected_json(manifest);
         if (vhosts) {
             json["vhosts"] = to_json(*vhosts, with_queues ? QueueList::with : QueueList::without);
         }

@@ -1,6 +1,7 @@
 #include "sidecar/definitions/records.hpp"
 
 #include "erlang_port/error.hpp"
+#include "erlang_port/external_term.hpp"
 
 #include <algorithm>
 #include <array>
@@ -164,6 +165,27 @@ std::string_view type_of(const Fields& queue) {
     return module == "rabbit_stream_queue" ? "stream" : module;
 }
 
+void add_node(std::vector<std::string>& nodes, const Term& node) {
+    const auto* name = node.as<Atom>();
+    if (name != nullptr && std::find(nodes.begin(), nodes.end(), name->name) == nodes.end()) {
+        nodes.push_back(name->name);
+    }
+}
+
+// A list of them, or from 4.2 on of a quorum queue a map with the nodes as keys
+// (rabbit_quorum_queue:get_nodes/1).
+void add_nodes(std::vector<std::string>& nodes, const Term& several) {
+    if (const auto* map = several.as<Map>()) {
+        for (const auto& [node, id] : map->pairs) {
+            add_node(nodes, node);
+        }
+    } else if (const auto* list = several.as<List>()) {
+        for (const auto& node : list->elements) {
+            add_node(nodes, node);
+        }
+    }
+}
+
 }  // namespace
 
 std::string_view name_of(Category category) noexcept {
@@ -265,6 +287,32 @@ Queue queue_of(const Term& record) {
             .auto_delete = fields.boolean(3),
             .exclusive = exclusive,
             .arguments = fields.pointer(5)};
+}
+
+// amqqueue.erl: the process of a classic queue or a stream is a pid, of a quorum queue `{Name,
+// Node}` (rabbit_quorum_queue:declare/2); the nodes of these two are in the state of their type,
+// those with mirrors of a classic queue, which 4.0 has no more, are what it could be recovered
+// from.
+Placement placement_of(const Term& record) {
+    constexpr std::size_t process = 6;
+    constexpr std::size_t recoverable_mirrors = 9;
+    constexpr std::size_t type_state = 20;
+    const Fields fields("a queue", record, {19, 21}, "amqqueue", "rabbit_durable_queue");
+    Placement placement;
+    if (const auto* pid = fields.term(process).as<Opaque>()) {
+        placement.leader = erlang::node_of(*pid);
+    } else if (const auto* node = fields.term(process).element(1)) {
+        placement.leader = node->as<Atom>() != nullptr ? node->as<Atom>()->name : "";
+    }
+    if (!placement.leader.empty()) {
+        placement.members.push_back(placement.leader);
+    }
+    if (type_of(fields) == "classic") {
+        add_nodes(placement.members, fields.term(recoverable_mirrors));
+    } else if (const auto* nodes = property(fields.term(type_state), "nodes")) {
+        add_nodes(placement.members, *nodes);
+    }
+    return placement;
 }
 
 // #exchange in rabbit.hrl.

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -103,6 +104,12 @@ struct Queue {
     bool is_lasting() const noexcept { return durable && !exclusive; }
 };
 
+// Where a queue lives.
+struct Placement {
+    std::string leader;  // the node of a classic queue, too; empty where the record does not say
+    std::vector<std::string> members;  // nodes, each once: the leader's, mirrors', replicas'
+};
+
 struct Exchange {
     Resource resource;
     std::string_view type;
@@ -127,6 +134,7 @@ Parameter parameter_of(const erlang::Term& record);
 GlobalParameter global_parameter_of(const erlang::Term& record);
 Policy policy_of(const erlang::Term& record);
 Queue queue_of(const erlang::Term& record);
+Placement placement_of(const erlang::Term& record);
 Exchange exchange_of(const erlang::Term& record);
 Binding binding_of(const erlang::Term& record);
 

@@ -98,22 +98,6 @@ ServedQueue served_queue(const MapFields& fields) {
     return queue;
 }
 
-// A node's names, none where the key is missing: a plugin of before clusters.
-std::vector<std::string> names(const MapFields& fields, std::string_view key) {
-    std::vector<std::string> found;
-    if (!fields.find(key)) {
-        return found;
-    }
-    for (const auto& item : fields.list(key)) {
-        const auto* name = item.as<erlang::Binary>();
-        if (!name) {
-            MapFields::throw_unexpected("hello", key);
-        }
-        found.push_back(name->bytes);
-    }
-    return found;
-}
-
 Broker::BackupOrder backup_order(const MapFields& fields) {
     Broker::BackupOrder order;
     order.job = fields.count("job");
@@ -127,7 +111,7 @@ Broker::BackupOrder backup_order(const MapFields& fields) {
     order.rate_limit = fields.optional_count("rate_limit");
     if (fields.find("part")) {
         const auto part = fields.object("part");
-        order.part = {part.text("cluster_backup"), part.text("coordinator")};
+        order.part = {part.text("cluster_backup"), part.text("coordinator"), part.texts("missing")};
     }
     return order;
 }
@@ -158,13 +142,11 @@ Broker::Broker(std::unique_ptr<erlang::Channel> channel, std::function<void()> i
                   {"version", erlang::binary(program_version)},
                   {"os_pid", erlang::integer(static_cast<std::uint64_t>(::getpid()))}}));
     const MapFields fields("hello", info);
-    identity_ = {fields.text("node"),
-                 fields.text("cluster"),
-                 fields.text("rabbitmq_version"),
-                 fields.text("erlang_version"),
-                 fields.text("plugin_version"),
+    identity_ = {fields.text("node"), fields.text("cluster"), fields.text("rabbitmq_version"),
+                 fields.text("erlang_version"), fields.text("plugin_version"),
                  fields.atom("metadata_store"),
-                 names(fields, "members")};
+                 // None: a plugin of before clusters.
+                 fields.find("members") ? fields.texts("members") : std::vector<std::string>{}};
 }
 
 void Broker::on_interrupt(std::function<void()> interrupt) {
@@ -264,13 +246,7 @@ Checkpoint Broker::begin_checkpoint(bool lock) {
     const MapFields fields("answer to checkpoint_begin", result);
     Checkpoint checkpoint;
     checkpoint.store = fields.atom("store");
-    for (const auto& table : fields.list("tables")) {
-        const auto* name = table.as<erlang::Binary>();
-        if (!name) {
-            MapFields::throw_unexpected("answer to checkpoint_begin", "tables");
-        }
-        checkpoint.tables.push_back(name->bytes);
-    }
+    checkpoint.tables = fields.texts("tables");
     for (const auto& table : fields.maps("skipped")) {
         checkpoint.skipped.push_back({table.text("table"), table.text("reason")});
     }

@@ -129,8 +129,9 @@ struct JobOutcome {
 
 // A part in the backup of a whole cluster.
 struct PartOrder {
-    std::string cluster_backup;  // its ID
-    std::string coordinator;     // the node that was asked for it
+    std::string cluster_backup;        // its ID
+    std::string coordinator;           // the node that was asked for it
+    std::vector<std::string> missing;  // nodes of the cluster that are not in it
 };
 
 class Broker {

@@ -1,5 +1,6 @@
 #include "sidecar/engine/cluster.hpp"
 
+#include "sidecar/engine/affected_queues.hpp"
 #include "sidecar/engine/version.hpp"
 #include "sidecar/rabbitmq_version.hpp"
 #include "sidecar/repository/json_fields.hpp"
@@ -127,6 +128,7 @@ ClusterManifest compose(const MapFields& publish, const PartOrder& order) {
             whole.metadata_node = summary.node;
             whole.metadata = summary.metadata;
             whole.counts = summary.counts;
+            manifest.affected = read_affected(part);
         }
     }
     for (const auto& node : publish.maps("missing")) {

@@ -46,6 +46,18 @@ const std::vector<erlang::Term>& MapFields::list(std::string_view key) const {
     return items.elements;
 }
 
+std::vector<std::string> MapFields::texts(std::string_view key) const {
+    std::vector<std::string> found;
+    for (const auto& item : list(key)) {
+        const auto* text = item.as<erlang::Binary>();
+        if (!text) {
+            throw_unexpected(what_, key);
+        }
+        found.push_back(text->bytes);
+    }
+    return found;
+}
+
 MapFields MapFields::object(std::string_view key) const {
     return {what_, get<Map>(key)};
 }

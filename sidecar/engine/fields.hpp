@@ -34,6 +34,8 @@ public:
     // Unix time in microseconds.
     Timestamp time(std::string_view key) const;
     const std::vector<erlang::Term>& list(std::string_view key) const;
+    // The binaries of a list.
+    std::vector<std::string> texts(std::string_view key) const;
     MapFields object(std::string_view key) const;
     // The maps of a list, each as MapFields.
     std::vector<MapFields> maps(std::string_view key) const;

@@ -1,6 +1,8 @@
 #include "sidecar/engine/part.hpp"
 
+#include "sidecar/engine/affected_queues.hpp"
 #include "sidecar/engine/cluster.hpp"
+#include "sidecar/engine/stored_snapshot.hpp"
 
 #include <unistd.h>
 
@@ -27,6 +29,14 @@ bool is_named(const ClusterManifest& manifest, const BackupWriter& writer) {
     return std::ranges::any_of(manifest.parts, [&](const ClusterPart& part) {
         return part.backup == writer.id() && part.manifest_digest == writer.published().digest;
     });
+}
+
+// Of the part that has the metadata of all.
+std::vector<AffectedQueue> find_affected(const Repository& repository, const std::string& backup,
+                                         const std::vector<std::string>& missing) {
+    StoredSnapshot stored(repository, backup);
+    Snapshot snapshot(stored, SnapshotIndex::scan(stored));
+    return affected_queues(snapshot, missing);
 }
 
 // Whether the manifest of the whole may be seen by others. A disk that does not say may have it.
@@ -56,6 +66,9 @@ Readiness Part::ready(const Remainder& left) {
 erlang::Map Part::tell_prepared(const Repository& repository, const BackupWriter& writer,
                                 const Summary& summary) {
     const auto& published = writer.published();
+    const auto affected = has_metadata(summary) && !order_.missing.empty()
+                              ? find_affected(repository, writer.id(), order_.missing)
+                              : std::vector<AffectedQueue>{};
     return broker_.call("part_prepared",
                         make_map({{"job", erlang::integer(job_)},
                                   {"node", erlang::binary(summary.part->node)},
@@ -65,7 +78,8 @@ erlang::Map Part::tell_prepared(const Repository& repository, const BackupWriter
                                   {"host", erlang::binary(host_name())},
                                   {"manifest_xxh3_128", erlang::binary(published.digest.hex())},
                                   {"manifest_bytes", erlang::integer(published.bytes)},
-                                  {"summary", erlang::binary(summary_text(summary))}}),
+                                  {"summary", erlang::binary(summary_text(summary))},
+                                  {"affected", to_term(affected)}}),
                         all_prepared);
 }
 

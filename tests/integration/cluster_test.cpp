@@ -9,6 +9,7 @@
 #include <catch2/catch.hpp>
 
 #include <csignal>
+#include <map>
 #include <set>
 
 using namespace harness;
@@ -157,6 +158,14 @@ TEST_CASE("a node that is down is missed, unless it may be missing") {
     Broker& down = cluster.at(2);
     const TempDir files;
     const auto repository = files / "repository";
+    const std::map<std::string, std::string> effects{
+        {"classic-down", "lost"}, {"quorum-down", "degraded"}, {"stream-down", "degraded"}};
+    {
+        AmqpClient client(down.amqp_port());
+        for (const auto& type : queue_types()) {
+            client.declare_queue(type + "-down", {.arguments = {{"x-queue-type", {type}}}});
+        }
+    }
     down.kill9();
     const CliResult refused = back_up(cluster.at(0), {"--repository", repository});
     CHECK_THAT(check_one_error(refused, 1), Catch::Contains(down.node()));
@@ -167,13 +176,27 @@ TEST_CASE("a node that is down is missed, unless it may be missing") {
     CHECK(summary.at("parts").size() == nodes - 1);
     REQUIRE(summary.at("missing").size() == 1);
     CHECK(summary.at("missing").at(0).at("node") == down.node());
+    CHECK(summary.at("affected") == effects.size());
     verify(repository, "latest");
+    std::map<std::string, std::string> shown;
+    const auto described = run_cli({"show", "--repository", repository, "--json"}).line("summary");
+    for (const auto& queue : described.at("affected_queues")) {
+        shown[queue.at("name")] = queue.at("effect");
+        CHECK(queue.at("members").size() == (queue.at("type") == "classic" ? 1 : nodes));
+    }
+    CHECK(shown == effects);
 
     down.start();
     cluster.wait_until_whole();
     wait_for("the plugin of the node that is back", std::chrono::seconds(60),
              [&] { return down.eval("is_pid(whereis(rabbit_hot_backup_part)).").is_atom("true"); });
-    CHECK(summary_of(back_up(cluster.at(0), {"--repository", repository})).at("missing").empty());
+    const json whole = summary_of(back_up(cluster.at(0), {"--repository", repository}));
+    CHECK(whole.at("missing").empty());
+    CHECK(whole.at("affected") == 0);
+    AmqpClient client(down.amqp_port());
+    for (const auto& [queue, effect] : effects) {
+        client.delete_queue(queue);
+    }
 }
 
 TEST_CASE("a cluster is one backup, and starts again from it") {

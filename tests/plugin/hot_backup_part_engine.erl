@@ -102,7 +102,8 @@ make(#{repository := Repository, part := #{cluster_backup := Id}}, #engine{job =
             ask(part_prepared,
                 #{job => Job, node => Stored#engine.node, repository => <<"uuid">>,
                   path => Repository, host => <<"host">>, backup => Text,
-                  manifest_xxh3_128 => <<"00">>, manifest_bytes => 1, summary => <<"{}">>},
+                  manifest_xxh3_128 => <<"00">>, manifest_bytes => 1, summary => <<"{}">>,
+                  affected => []},
                 at(prepared, Stored)),
         {{done, Text}, published(Answer, Prepared)}
     catch
