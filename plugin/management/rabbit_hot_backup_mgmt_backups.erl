@@ -40,24 +40,24 @@ answer(Method, Name, #{bindings := #{id := Id}} = Request) ->
 -spec of_one(get | put | delete, name(), Backup :: binary(),
              rabbit_hot_backup_mgmt_resource:request()) -> reply().
 of_one(get, backup, Backup, _) ->
-    case rabbit_hot_backup_catalogue:show(Backup) of
+    case rabbit_hot_backup_contents:show(Backup) of
         {ok, Object} -> {ok, rabbit_hot_backup_json:backup(Object)};
         {error, Error} -> {error, Error}
     end;
 of_one(delete, backup, Backup, #{actor := Actor}) ->
     done(rabbit_hot_backup:delete(Backup, Actor));
 of_one(get, queues, Backup, #{query := Query}) ->
-    page(Backup, "queues", Query);
+    page(Backup, "queues", metadata, Query);
 of_one(get, files, Backup, #{query := Query}) ->
-    page(Backup, "files", Query);
-of_one(get, configuration, Backup, _) ->
-    list(Backup, "configuration");
+    page(Backup, "files", files_of(Query), Query);
+of_one(get, configuration, Backup, #{query := Query}) ->
+    list(Backup, "configuration", files_of(Query));
 of_one(get, log, Backup, _) ->
-    list(Backup, "log");
+    list(Backup, "log", whole);
 of_one(get, findings, Backup, _) ->
-    list(Backup, "findings");
+    list(Backup, "findings", whole);
 of_one(get, definitions, Backup, _) ->
-    case rabbit_hot_backup_catalogue:definitions(Backup) of
+    case rabbit_hot_backup_contents:definitions(Backup) of
         {ok, Json} -> {ok_text, Json};
         {error, Error} -> {error, Error}
     end;
@@ -72,12 +72,18 @@ of_one(put, protection, Backup, #{body := Body, actor := Actor}) ->
 of_one(delete, protection, Backup, #{actor := Actor}) ->
     done(rabbit_hot_backup:unprotect(Backup, Actor)).
 
--spec page(Backup :: binary(), List :: string(), [{binary(), binary() | true}]) -> reply().
+-spec files_of([{binary(), binary() | true}]) -> {files, Node :: binary()}.
+%% Of a cluster's backup each node has its own files.
+files_of(Query) ->
+    {files, rabbit_hot_backup_mgmt_page:text(<<"node">>, Query, atom_to_binary(node()))}.
+
+-spec page(Backup :: binary(), List :: string(), rabbit_hot_backup_contents:whose(),
+           [{binary(), binary() | true}]) -> reply().
 %% The program sorts, filters and cuts: the broker never holds more than the page.
-page(Backup, List, Query) ->
+page(Backup, List, Whose, Query) ->
     case rabbit_hot_backup_mgmt_page:options(Query) of
         {ok, Range, Options} ->
-            case rabbit_hot_backup_catalogue:part(Backup, List, Options) of
+            case rabbit_hot_backup_contents:list(Backup, List, Whose, Options) of
                 {ok, Items, Counts} ->
                     rabbit_hot_backup_mgmt_page:of_part(
                       Range, rabbit_hot_backup_json:items(Items), Counts);
@@ -88,10 +94,10 @@ page(Backup, List, Query) ->
             {error, Error}
     end.
 
--spec list(Backup :: binary(), List :: string()) -> reply().
+-spec list(Backup :: binary(), List :: string(), rabbit_hot_backup_contents:whose()) -> reply().
 %% One that is bounded by what it is.
-list(Backup, List) ->
-    case rabbit_hot_backup_catalogue:part(Backup, List, []) of
+list(Backup, List, Whose) ->
+    case rabbit_hot_backup_contents:list(Backup, List, Whose, []) of
         {ok, Items, _} -> {ok, rabbit_hot_backup_json:items(Items)};
         {error, Error} -> {error, Error}
     end.

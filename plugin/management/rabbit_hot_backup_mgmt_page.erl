@@ -10,7 +10,7 @@
 -export([select/3]).
 
 %% Of one that the program has.
--export([options/1, of_part/3]).
+-export([options/1, text/3, of_part/3]).
 
 -export_type([range/0]).
 
@@ -58,6 +58,11 @@ options(Query) ->
         {error, Error} ->
             {error, Error}
     end.
+
+-spec text(Key :: binary(), [{binary(), binary() | true}], Default :: binary()) -> binary().
+%% A parameter that becomes an argument of the program.
+text(Key, Query, Default) ->
+    without_zero(value(Key, Query, Default)).
 
 -spec filter_options(binary(), binary()) -> [iodata()].
 filter_options(<<>>, _) -> [];

@@ -10,16 +10,25 @@ function is_over(job) {
 function progress_text(job) {
     if (job.state === 'requested') return 'about to begin';
     var parts = [(job.phase || 'running').replace(' ' + job.backup, '')];
-    if (job.bytes_total > 0) {
-        parts.push(fmt_size(job.bytes_done) + ' of ' + fmt_size(job.bytes_total));
-    } else if (job.bytes_done > 0) {
-        parts.push(fmt_size(job.bytes_done));
-    }
+    if (copied_text(job)) parts.push(copied_text(job));
     if (job.bytes_per_second > 0) parts.push(fmt_size(job.bytes_per_second) + '/s');
     if (is_number(job.seconds_remaining)) {
         parts.push(fmt_seconds(job.seconds_remaining) + ' left');
     }
     return parts.join(', ');
+}
+
+// Of a job, or of one node's part in it.
+function copied_text(job) {
+    if (job.bytes_total > 0) return fmt_size(job.bytes_done) + ' of ' + fmt_size(job.bytes_total);
+    return job.bytes_done > 0 ? fmt_size(job.bytes_done) : '';
+}
+
+// What missing nodes mean for a queue: docs/format.md, `affected`.
+function effect_text(effect) {
+    return {lost: 'lost: no member is in the backup',
+            no_quorum: 'no quorum: it may lack messages, and starts only when it is shrunk',
+            degraded: 'complete, with fewer members'}[effect] || effect;
 }
 
 function duration_of(job) {

@@ -21,7 +21,7 @@
                      actor => rabbit_hot_backup_jobs:actor(),
                      lock_patience => non_neg_integer(),
                      this_node => boolean(),
-                     allow_missing => [binary()]}.
+                     allow_missing => rabbit_hot_backup_members:allowed()}.
 %% `repository`: the directory that the backup goes to, on each node. The default is the setting
 %% `repository` of the application. `lock_patience`: how long another writer of it is waited for, in
 %% milliseconds. `this_node`: not the whole cluster. `allow_missing`: nodes that it may lack.
@@ -38,7 +38,7 @@
 -type job() :: rabbit_hot_backup_jobs:job().
 %% Its `kind` is `backup`, `verify`, `drill` or `restore`, its `state` `requested`, `running`,
 %% `done`, `failed` or `cancelled`. A running one has a `phase` and its `progress` in bytes (the
-%% total is 0 while nobody knows it); a finished one the ID of its `backup` or its `error`. All
+%% total is 0 while nobody knows it), and a part of a cluster's backup how far all `nodes` are; a finished one the ID of its `backup` or its `error`. All
 %% times are Unix times in milliseconds.
 
 -type port_status() :: rabbit_hot_backup_port:status().
@@ -239,7 +239,7 @@ download(Backup, Actor) ->
 -spec status() -> status().
 status() ->
     #{job => rabbit_hot_backup_jobs:current(),
-      jobs => rabbit_hot_backup_jobs:running(),
+      jobs => [rabbit_hot_backup_cluster:progress(Job) || Job <- rabbit_hot_backup_jobs:running()],
       port => rabbit_hot_backup_port:status(),
       repository => repository(#{}),
       checkpoints => rabbit_hot_backup_checkpoints:active()}.
@@ -252,7 +252,10 @@ history() ->
 -spec job(job_id()) -> {ok, job()} | error.
 %% One that runs, or of the history.
 job(Id) ->
-    rabbit_hot_backup_jobs:find(Id).
+    case rabbit_hot_backup_jobs:find(Id) of
+        {ok, Job} -> {ok, rabbit_hot_backup_cluster:progress(Job)};
+        error -> error
+    end.
 
 -spec repository(options()) -> binary().
 repository(#{repository := Repository}) ->

@@ -1,12 +1,15 @@
 %% Backups of the whole cluster, conducted by this node (rabbit_hot_backup_conductor).
 -module(rabbit_hot_backup_cluster).
 
--export([start/1, status/1, cancel/1]).
+-export([start/1, status/1, progress/1, cancel/1]).
 
--export_type([options/0, status/0]).
+%% For the other nodes.
+-export([nodes_of/1]).
+
+-export_type([options/0, status/0, node_progress/0]).
 
 -type options() :: #{repository => binary(),
-                     allow_missing => [binary()],
+                     allow_missing => rabbit_hot_backup_members:allowed(),
                      max_pause => pos_integer(),
                      rate_limit => non_neg_integer(),
                      lock_patience => non_neg_integer(),
@@ -16,12 +19,17 @@
 
 -type status() :: #{state := running | done | failed,
                     phase := binary(),
-                    nodes := [#{node := binary(), phase := binary(), done := non_neg_integer(),
-                                total := non_neg_integer()}],
+                    nodes := [node_progress()],
                     backup => binary(),
                     manifest => binary(),
                     error => rabbit_hot_backup_protocol:error()}.
 
+-type node_progress() :: #{node := binary(), phase := binary(), done := non_neg_integer(),
+                           total := non_neg_integer()}.
+%% How far a node's part is, in bytes.
+
+%% How long the coordinator is asked for that.
+-define(GLANCE, 1000).
 %% Longer than a conductor waits for all nodes to begin, and than it takes to answer otherwise.
 -define(BEGIN, 150 * 1000).
 -define(ANSWER, 5000).
@@ -47,6 +55,25 @@ status(Job) ->
         [Status | _] -> {ok, Status};
         [] -> former(Job)
     end.
+
+-spec progress(rabbit_hot_backup_jobs:job()) -> rabbit_hot_backup_jobs:job().
+%% The job, and how far all `nodes` are if it is a part that is being made. The coordinator knows,
+%% which may be another node.
+progress(#{state := State, part := #{cluster_backup := Id, coordinator := Coordinator}} = Job)
+  when State =:= requested; State =:= running ->
+    case lists:member(Coordinator, [node() | nodes()])
+        andalso rpc:call(Coordinator, ?MODULE, nodes_of, [Id], ?GLANCE) of
+        [_ | _] = Nodes -> Job#{nodes => Nodes};
+        _ -> Job
+    end;
+progress(Job) ->
+    Job.
+
+-spec nodes_of(rabbit_hot_backup_part:id()) -> [node_progress()].
+%% Of a cluster backup that this node conducts.
+nodes_of(Id) ->
+    lists:append([Nodes || Conductor <- rabbit_hot_backup_cluster_sup:backups(),
+                           {ok, Nodes} <- [ask(Conductor, {nodes, Id})]]).
 
 -spec former(rabbit_hot_backup_jobs:id()) ->
           {ok, status()} | {error, rabbit_hot_backup_protocol:error()}.

@@ -168,6 +168,8 @@ asked(begun, From, _, #cluster{job = Job}) ->
     {keep_state_and_data, [{reply, From, {ok, Job}}]};
 asked({status, Job}, From, State, #cluster{job = Job} = Data) ->
     {keep_state_and_data, [{reply, From, {ok, report(State, Data)}}]};
+asked({nodes, Id}, From, _, #cluster{id = Id} = Data) ->
+    {keep_state_and_data, [{reply, From, {ok, node_reports(Data)}}]};
 asked({cancel, Job}, From, State, #cluster{job = Job} = Data)
   when State =/= publishing, State =/= committing, State =/= ended ->
     {next_state, ended, cancelled(Data), [{reply, From, ok}]};
@@ -175,10 +177,8 @@ asked(_, From, _, _) ->
     {keep_state_and_data, [{reply, From, unknown}]}.
 
 -spec report(state(), #cluster{}) -> rabbit_hot_backup_cluster:status().
-report(State, #cluster{id = Id, plan = #{nodes := Nodes}, progress = Progress} = Data) ->
-    Report = #{phase => atom_to_binary(State),
-               nodes => [node_report(Node, maps:get(Node, Progress, {<<"starting">>, 0, 0}))
-                         || Node <- Nodes]},
+report(State, #cluster{id = Id} = Data) ->
+    Report = #{phase => atom_to_binary(State), nodes => node_reports(Data)},
     case {State, Data} of
         {ended, #cluster{error = undefined, manifest = Manifest}} ->
             Report#{state => done, backup => Id, manifest => Manifest};
@@ -186,7 +186,12 @@ report(State, #cluster{id = Id, plan = #{nodes := Nodes}, progress = Progress} =
         _ -> Report#{state => running}
     end.
 
--spec node_report(node(), {binary(), non_neg_integer(), non_neg_integer()}) -> map().
+-spec node_reports(#cluster{}) -> [rabbit_hot_backup_cluster:node_progress()].
+node_reports(#cluster{plan = #{nodes := Nodes}, progress = Progress}) ->
+    [node_report(Node, maps:get(Node, Progress, {<<"starting">>, 0, 0})) || Node <- Nodes].
+
+-spec node_report(node(), {binary(), non_neg_integer(), non_neg_integer()}) ->
+          rabbit_hot_backup_cluster:node_progress().
 node_report(Node, {Phase, Done, Total}) ->
     #{node => atom_to_binary(Node), phase => Phase, done => Done, total => Total}.
 

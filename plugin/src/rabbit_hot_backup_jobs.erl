@@ -60,6 +60,7 @@
                  pace => rabbit_hot_backup_pace:pace(),
                  backup => binary(),
                  part => rabbit_hot_backup_part:part(),
+                 nodes => [rabbit_hot_backup_cluster:node_progress()],  % rabbit_hot_backup:job/1
                  bytes => non_neg_integer(),
                  result => map(),                 % the program's summary, of tasks
                  finding_count => non_neg_integer(),

@@ -34,9 +34,17 @@ job_in_list(#{id := Id, kind := Kind, state := State, repository := Repository} 
       bytes_total => Total,
       bytes_per_second => maps:get(speed, Job, null),
       seconds_remaining => maps:get(remaining, Job, null),
+      nodes => case Job of
+                   #{nodes := Nodes} -> [progress(Node) || Node <- Nodes];
+                   #{} -> null
+               end,
       result => maps:get(result, Job, null),
       finding_count => maps:get(finding_count, Job, 0),
       error => error(maps:get(error, Job, null))}.
+
+-spec progress(rabbit_hot_backup_cluster:node_progress()) -> json().
+progress(#{node := Node, phase := Phase, done := Done, total := Total}) ->
+    #{node => Node, phase => Phase, bytes_done => Done, bytes_total => Total}.
 
 -spec time(atom(), rabbit_hot_backup:job()) -> binary() | null.
 time(Key, Job) ->

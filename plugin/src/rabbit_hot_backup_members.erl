@@ -3,10 +3,12 @@
 
 -export([plan/1, differ/2]).
 
--export_type([options/0, plan/0]).
+-export_type([options/0, allowed/0, plan/0]).
 
--type options() :: #{allow_missing => [binary()], _ => _}.
-%% `allow_missing`: nodes that may be left out when they cannot take part.
+-type options() :: #{allow_missing => allowed(), _ => _}.
+%% `allow_missing`: nodes that may be left out when they cannot take part; `any`: all but this one.
+
+-type allowed() :: [binary()] | any.
 
 -type plan() :: #{members := [node()], nodes := [node(), ...], missing := [node()],
                   metadata := node() | leader}.
@@ -20,16 +22,16 @@
 plan(Options) ->
     Members = rabbit_hot_backup_compat:members(),
     Allowed = maps:get(allow_missing, Options, []),
-    Strangers = Allowed -- [atom_to_binary(Member) || Member <- Members],
-    case Strangers of
-        [] -> plan(Members, Allowed);
+    case Allowed =/= any andalso Allowed -- [atom_to_binary(Member) || Member <- Members] of
         [Stranger | _] ->
             {error, rabbit_hot_backup_protocol:error(
                       failed, "~ts is no member of the cluster", [Stranger],
-                      "See rabbitmqctl cluster_status for the names of its nodes.")}
+                      "See rabbitmqctl cluster_status for the names of its nodes.")};
+        _ ->
+            plan(Members, Allowed)
     end.
 
--spec plan([node()], Allowed :: [binary()]) ->
+-spec plan([node()], allowed()) ->
           {ok, plan()} | {error, rabbit_hot_backup_protocol:error()}.
 plan(Members, Allowed) ->
     Running = rabbit_hot_backup_compat:running(),
@@ -37,7 +39,7 @@ plan(Members, Allowed) ->
     About = rabbit_hot_backup_part:about(Asked),
     Problems = [Problem || Node <- Members, Problem <- problem(Node, Running, About)],
     case [Error || {Node, Error} <- Problems,
-                   Node =:= node() orelse not lists:member(atom_to_binary(Node), Allowed)] of
+                   Node =:= node() orelse not is_allowed(Node, Allowed)] of
         [Error | _] ->
             {error, Error};
         [] ->
@@ -46,6 +48,10 @@ plan(Members, Allowed) ->
             agreed(Members, Missing, [Each || #{node := Node} = Each <- About,
                                               not lists:member(Node, Missing)])
     end.
+
+-spec is_allowed(node(), allowed()) -> boolean().
+is_allowed(_, any) -> true;
+is_allowed(Node, Allowed) -> lists:member(atom_to_binary(Node), Allowed).
 
 -spec problem(node(), Running :: [node()], [rabbit_hot_backup_part:about()]) -> [problem()].
 %% Why a node cannot take part; none if it can.
@@ -76,7 +82,9 @@ problem(Node, Running, About) ->
             end
     end.
 
--spec needless(Allowed :: [binary()], Missing :: [node()]) -> ok.
+-spec needless(allowed(), Missing :: [node()]) -> ok.
+needless(any, _) ->
+    ok;
 needless(Allowed, Missing) ->
     _ = [rabbit_hot_backup_compat:log(warning, "~ts may be missing, and runs: it is backed up",
                                       [Node])

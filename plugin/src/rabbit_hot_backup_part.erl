@@ -37,7 +37,7 @@
                   repository => binary(), lock_patience := non_neg_integer(), actor := rabbit_hot_backup_jobs:actor()}.
 
 -type about() :: #{node := node(), version := binary(), members := [node()], sees := [node()],
-                   is_disc := boolean()}.
+                   is_disc := boolean(), schedules_cluster => boolean()}.
 
 -type verdict() :: held | committed | late | apart.
 
@@ -228,7 +228,8 @@ about() ->
       version => rabbit_hot_backup_compat:plugin_version(),
       members => rabbit_hot_backup_compat:members(),
       sees => [node() | nodes()],
-      is_disc => rabbit_hot_backup_compat:is_disc_node()}.
+      is_disc => rabbit_hot_backup_compat:is_disc_node(),
+      schedules_cluster => rabbit_hot_backup_duty:schedules_cluster()}.
 
 %% ------------------------------------------------------------------
 %% Beginning and end
@@ -247,7 +248,15 @@ join(_, #{conductor := Conductor}, #part{id = Other} = Part) ->
 
 -spec order(spec()) -> {ok, pid(), rabbit_hot_backup_jobs:id()}
                      | {error, rabbit_hot_backup_protocol:error()}.
-order(#{part := #{cluster_backup := Id, coordinator := Coordinator} = Part, actor := Actor,
+order(#{actor := Actor} = Spec) ->
+    case Actor =/= rabbit_hot_backup_run:actor() orelse rabbit_hot_backup_space:check() of
+        {error, Error} -> {error, Error};
+        _ -> request(Spec)
+    end.
+
+-spec request(spec()) -> {ok, pid(), rabbit_hot_backup_jobs:id()}
+                       | {error, rabbit_hot_backup_protocol:error()}.
+request(#{part := #{cluster_backup := Id, coordinator := Coordinator} = Part, actor := Actor,
         lock_patience := LockPatience, missing := Missing} = Spec) ->
     Repository = case Spec of
                      #{repository := Named} -> Named;

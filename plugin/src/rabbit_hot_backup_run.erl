@@ -4,6 +4,9 @@
 %% the free space, the backup itself, its verification, and the retention. The hook after it runs in
 %% any case and is told how it went. A run is a process that traps exits and does one thing after the
 %% other; it ends when the plugin does.
+%%
+%% In a cluster one node does all of this for the backup of all (rabbit_hot_backup_duty). The others
+%% verify the parts in their repositories and apply their retention.
 -module(rabbit_hot_backup_run).
 
 -export([start_link/1, actor/0]).
@@ -11,13 +14,16 @@
 -export_type([order/0, outcome/0]).
 
 -type order() :: backup
+               | due
+               | {part, Backup :: binary(), Coordinator :: node()}
                | drill
                | {missed, fun((Newest :: rabbit_hot_backup_cron:seconds()) -> boolean())}.
-%% `missed`: a backup if, going by when the newest one was made, one was missed.
+%% `due`: a backup, unless another node makes it. `part`: what is left to do where this node has a
+%% part of one that another node made. `missed`: as `due`, if, going by when the newest one was made,
+%% one was missed.
 
 -type outcome() :: done | failed | nothing.
 %% The exit reason is `{shutdown, Outcome}`.
-
 
 -type run() :: #{backup => binary(), verified_later => true,
                  noted => {Text :: iodata(), UnixMilliseconds :: integer()}}.
@@ -30,6 +36,8 @@
 -define(PATIENCE, 3600000).
 %% Before it is looked again for a repository that is not there yet.
 -define(PAUSE, 30000).
+%% How long a missed backup waits for other nodes of the cluster that start as well.
+-define(COMPANY, 600000).
 %% Before a check is tried again that lost its place to another one.
 -define(AGAIN, 1000).
 %% How long a backup waits for its verification while something else is checked.
@@ -54,39 +62,77 @@ run(backup) ->
                     fun prune/1], #{}),
     After = after_hook(Result),
     outcome([report(Result), report(After)]);
+run(due) ->
+    case rabbit_hot_backup_duty:look() of
+        ours ->
+            run(backup);
+        {left_to, Node} ->
+            rabbit_hot_backup_compat:log(
+              info, "a scheduled backup of the cluster is due: ~ts makes it", [Node]),
+            nothing
+    end;
+run({part, Backup, Coordinator}) ->
+    case is_shared_with(Coordinator, Backup) of
+        true -> nothing;
+        false -> outcome([report(steps([fun verify/1, fun prune/1], #{backup => Backup}))])
+    end;
 run(drill) ->
     outcome([report(drill())]);
 run({missed, IsMissed}) ->
+    run_missed(IsMissed, erlang:monotonic_time(millisecond) + ?COMPANY).
+
+-spec run_missed(fun((rabbit_hot_backup_cron:seconds()) -> boolean()), Deadline :: integer()) ->
+          outcome().
+run_missed(IsMissed, Deadline) ->
     case backups() of
         {ok, Backups} ->
-            run_missed(IsMissed, Backups);
+            case is_missed(IsMissed, Backups) of
+                true -> make_up(IsMissed, Deadline);
+                false -> nothing
+            end;
         {error, Error} ->
             %% A disk may come later than the node.
             rabbit_hot_backup_compat:log(
               warning, "whether a backup was missed is not known yet: ~ts",
               [rabbit_hot_backup_protocol:format_error(Error)]),
             pause(?PAUSE),
-            run({missed, IsMissed})
+            run_missed(IsMissed, Deadline)
     end.
 
--spec run_missed(fun((rabbit_hot_backup_cron:seconds()) -> boolean()),
-                 [rabbit_hot_backup_program:object()]) -> outcome().
-run_missed(IsMissed, Backups) ->
+-spec is_missed(fun((rabbit_hot_backup_cron:seconds()) -> boolean()),
+                [rabbit_hot_backup_program:object()]) -> boolean().
+is_missed(IsMissed, Backups) ->
     case rabbit_hot_backup_listing:newest(rabbit_hot_backup_listing:of_node(Backups)) of
         {ok, Newest} ->
-            Started = floor(rabbit_hot_backup_listing:time(<<"started">>, Newest)),
-            case IsMissed(Started) of
-                true ->
-                    rabbit_hot_backup_compat:log(
-                      info, "a scheduled backup was missed: it is made now", []),
-                    run(backup);
-                false ->
-                    nothing
-            end;
+            IsMissed(floor(rabbit_hot_backup_listing:time(<<"started">>, Newest)));
         none ->
             %% There is nothing that it could be known from.
-            nothing
+            false
     end.
+
+-spec make_up(fun((rabbit_hot_backup_cron:seconds()) -> boolean()), Deadline :: integer()) ->
+          outcome().
+%% A cluster that was started takes some time to be whole.
+make_up(IsMissed, Deadline) ->
+    case rabbit_hot_backup_duty:is_whole()
+        orelse erlang:monotonic_time(millisecond) >= Deadline of
+        true ->
+            rabbit_hot_backup_compat:log(info, "a scheduled backup was missed: it is made now", []),
+            run(due);
+        false ->
+            pause(?PAUSE),
+            run_missed(IsMissed, Deadline)
+    end.
+
+-spec is_shared_with(node(), Backup :: binary()) -> boolean().
+%% Whether that node's part is in this node's repository: then it does what is to be done there.
+is_shared_with(Node, Backup) ->
+    Name = atom_to_binary(Node),
+    {Backups, _} = rabbit_hot_backup_catalogue:list(),
+    lists:any(fun(#{<<"node">> := Of, <<"state">> := State}) ->
+                      Of =:= Name andalso State =:= <<"here">>
+              end, [Part || #{<<"backup">> := Id, <<"parts">> := Parts} <- Backups,
+                            Id =:= Backup, Part <- Parts]).
 
 -spec backups() -> {ok, [rabbit_hot_backup_program:object()]}
                  | {error, rabbit_hot_backup_protocol:error()}.
@@ -181,37 +227,17 @@ hook_text(When, Path, Result, Milliseconds) ->
                   [When, Path, Outcome, Milliseconds / 1000]).
 
 -spec check_space(run()) -> result().
-%% Where it is not known, the backup looks for itself whether it has space.
 check_space(Run) ->
-    case rabbit_hot_backup_catalogue:space() of
-        {ok, #{free_bytes := Free, total_bytes := Total}} ->
-            Needed = case rabbit_hot_backup_settings:min_free_space() of
-                         {percent, Percent} -> Total * Percent div 100;
-                         Bytes -> Bytes
-                     end,
-            case Free >= Needed of
-                true -> {ok, Run};
-                false -> {failed, space, no_space(Free, Needed), Run}
-            end;
-        unknown ->
-            {ok, Run}
+    case rabbit_hot_backup_space:check() of
+        ok -> {ok, Run};
+        {error, Error} -> {failed, space, Error, Run}
     end.
-
--spec no_space(non_neg_integer(), non_neg_integer()) -> rabbit_hot_backup_protocol:error().
-no_space(Free, Needed) ->
-    rabbit_hot_backup_protocol:error(
-      failed, "~b MB are free in ~ts, and min_free_space wants ~b MB",
-      [Free div 1000000, rabbit_hot_backup_settings:repository(), Needed div 1000000],
-      "Delete backups, keep fewer of them (hot_backup.retention), or take a larger disk.").
 
 -spec back_up(run()) -> result().
 %% The program itself waits for another writer of the repository: that is one job, with one end.
 back_up(Run) ->
-    Start = fun() ->
-                    rabbit_hot_backup:start_backup(#{actor => actor(), this_node => true,
-                                                     lock_patience => ?PATIENCE})
-            end,
-    case do_job(backup, Start, infinity) of
+    Options = (rabbit_hot_backup_duty:options())#{actor => actor(), lock_patience => ?PATIENCE},
+    case do_job(backup, fun() -> rabbit_hot_backup:start_backup(Options) end, infinity) of
         {ok, #{backup := Backup}} -> {ok, note_hook(Run#{backup => Backup})};
         {error, Error} -> {failed, backup, Error, Run}
     end.

@@ -115,7 +115,7 @@ handle_info({'EXIT', Pid, Reason}, #state{runs = Runs} = State) ->
     Ended = [Kind || {Kind, Run} <- maps:to_list(Runs), Run =:= Pid],
     {noreply, lists:foldl(fun(Kind, Left) -> ended(Kind, Reason, Left) end, State, Ended)};
 handle_info({job_ended, Job}, #state{unverified = Unverified} = State) ->
-    {noreply, verify(State#state{unverified = Unverified ++ to_verify(Job)})};
+    {noreply, verify(follow(Job, State#state{unverified = Unverified ++ to_verify(Job)}))};
 handle_info(_, State) ->
     {noreply, State}.
 
@@ -157,7 +157,7 @@ look(Kind, Plan, Now, #state{plans = Plans, runs = Runs} = State) ->
             ok = rabbit_hot_backup_monitor:failed({skipped, Kind}, skipped(Kind)),
             Planned;
         {due, _} ->
-            start(Kind, Kind, Planned)
+            start(Kind, case Kind of backup -> due; drill -> drill end, Planned)
     end.
 
 -spec skipped(kind()) -> rabbit_hot_backup_protocol:error().
@@ -215,8 +215,20 @@ now_s() ->
 %% ------------------------------------------------------------------
 %% Backups that somebody asked for
 
+-spec follow(rabbit_hot_backup_jobs:job(), #state{}) -> #state{}.
+%% Of a backup that another node's schedule had made.
+follow(#{kind := backup, state := done, backup := Backup, actor := Actor,
+         part := #{coordinator := Coordinator}}, #state{runs = Runs} = State)
+  when Coordinator =/= node(), not is_map_key(backup, Runs) ->
+    case Actor =:= rabbit_hot_backup_run:actor() of
+        true -> start(backup, {part, Backup, Coordinator}, State);
+        false -> State
+    end;
+follow(_, State) ->
+    State.
+
 -spec to_verify(rabbit_hot_backup_jobs:job()) -> [{binary(), rabbit_hot_backup_jobs:actor()}].
-%% A scheduled one is verified by its run. One from the command line has nobody who asked the node
+%% A scheduled one is verified by a run. One from the command line has nobody who asked the node
 %% for it, and may not be readable for RabbitMQ.
 to_verify(#{kind := backup, state := done, backup := Backup, actor := Actor,
             repository := Repository}) ->

@@ -12,7 +12,8 @@
 -export([executable/0, repository/0, max_pause/0, rate_limit/0, stall_timeout/0]).
 
 %% When, and what else happens then.
--export([schedule/1, time_zone/0, verify_after_backup/0, min_free_space/0]).
+-export([schedule/1, schedule_scope/0, schedule_allow_missing/0, time_zone/0]).
+-export([verify_after_backup/0, min_free_space/0]).
 -export([hook/1, hook_timeout/0]).
 
 %% What stays.
@@ -49,7 +50,9 @@ warn() ->
 
 -spec checks() -> [{Name :: atom(), fun((term()) -> boolean())}].
 checks() ->
-    [{time_zone, fun(Zone) -> Zone =:= local orelse Zone =:= utc end},
+    [{schedule_scope, fun(Scope) -> Scope =:= cluster orelse Scope =:= node end},
+     {schedule_allow_missing, fun is_boolean/1},
+     {time_zone, fun(Zone) -> Zone =:= local orelse Zone =:= utc end},
      {verify_after_backup, fun is_boolean/1},
      {min_free_space, fun is_space/1},
      {hook_before, fun is_hook/1},
@@ -90,6 +93,16 @@ schedule(Job) ->
         {error, _} -> none;
         Known -> Known
     end.
+
+-spec schedule_scope() -> cluster | node.
+%% Whether what the schedule makes on a member of a cluster are backups of all of it.
+schedule_scope() ->
+    fitting(schedule_scope, cluster).
+
+-spec schedule_allow_missing() -> boolean().
+%% Whether nodes may be missing in these that cannot take part.
+schedule_allow_missing() ->
+    fitting(schedule_allow_missing, false).
 
 -spec read_schedule(backup | drill) ->
           {ok, binary(), rabbit_hot_backup_cron:schedule()} | none | {error, binary()}.

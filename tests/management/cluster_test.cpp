@@ -42,6 +42,16 @@ TEST_CASE("a backup asked for by the API is one of all nodes, and known on each 
         const Json shown = call(client, "GET", "/backups/" + id, 200);
         CHECK(shown.at("coordinator") == cluster.at(1).node());
         CHECK(shown.at("parts").size() == cluster.size());
+        const std::string backup = "/backups/" + id;
+        CHECK(call(client, "GET", backup + "/files", 200).at("total_count") > 0);
+        CHECK_FALSE(call(client, "GET", backup + "/configuration", 200).empty());
+        const auto& other = cluster.at(1 - node).node();
+        CHECK(call(client, "GET", backup + "/files?node=" + other, 200).at("total_count") > 0);
+        call(client, "GET", backup + "/files?node=nobody", 400);
+        // The metadata of all is in one part.
+        call(client, "GET", backup + "/queues", 200);
+        CHECK(shown.at("vhosts").size() == 1);
+        CHECK(call(client, "GET", backup + "/definitions", 200).at("users").size() == 1);
         for (const char* path :
              {"/status", "/jobs", "/health/checks/last-verified/within/1/days"}) {
             call(client, "GET", path, 200);
@@ -53,6 +63,34 @@ TEST_CASE("a backup asked for by the API is one of all nodes, and known on each 
             " {ok, Pause} = rabbit_hot_backup_listing:pause_us(Newest), Pause.");
         CHECK(pause.as_unsigned().value_or(0) > 0);
     }
+}
+
+TEST_CASE("how far all nodes are is told wherever one looks") {
+    const auto& cluster = managed_cluster();
+    const auto first = ready_administrator(cluster.at(0));
+    const auto second = ready_administrator(cluster.at(1));
+    const auto limit = [&](const std::string& bytes) {
+        cluster.at(1).eval("application:set_env(rabbitmq_hot_backup, rate_limit, " + bytes + ").");
+    };
+    // One that takes minutes.
+    limit("5000");
+    const Json job = call(first, "POST", "/backups", 201);
+    for (const auto* client : {&first, &second}) {
+        harness::wait_for("the progress of both", 60s, [&] {
+            const Json jobs = call(*client, "GET", "/jobs", 200);
+            const Json& nodes = jobs.at(0).at("nodes");
+            return nodes.is_array() && nodes.size() == 2 && nodes.at(0).at("bytes_done") > 0 &&
+                   nodes.at(1).at("bytes_done") > 0;
+        });
+    }
+    CHECK(call(second, "GET", "/status", 200).at("running").at(0).at("nodes").size() == 2);
+    call(first, "DELETE", "/jobs/" + std::to_string(job.at("id").get<int>()), 202);
+    for (const auto* client : {&first, &second}) {
+        wait_until_idle(*client);
+        CHECK(call(*client, "GET", "/jobs", 200).at(0).at("state") == "cancelled");
+        CHECK(call(*client, "GET", "/jobs", 200).at(0).at("nodes").is_null());
+    }
+    limit("0");
 }
 
 TEST_CASE("what is made of many backups in a row is known, and nothing of the plugin fails") {

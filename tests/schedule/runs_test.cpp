@@ -1,4 +1,5 @@
 // Scheduled backups from hook to hook, what stops them, what is left out and what is caught up.
+#include "tests/schedule/runs.hpp"
 #include "sidecar/repository/repository.hpp"
 #include "tests/harness/temp_dir.hpp"
 #include "tests/harness/wait.hpp"
@@ -10,6 +11,7 @@
 
 using namespace harness;
 using namespace integration;
+using namespace schedule_tests;
 using namespace std::chrono_literals;
 
 namespace {
@@ -17,43 +19,6 @@ namespace {
 void write_hook(const std::filesystem::path& path, const std::string& script) {
     write_file(path, "#!/bin/sh\n" + script + "\n");
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-}
-
-void set(const Broker& broker, const std::string& setting, const std::string& value) {
-    broker.eval("application:set_env(rabbitmq_hot_backup, " + setting + ", " + value + ").");
-}
-
-std::string last_failure(const Broker& broker) {
-    return erlang::to_string(broker.eval("rabbit_hot_backup_monitor:last_failure()."), 4000);
-}
-
-// Runs what is done by schedule, and waits for its end. Returns its outcome.
-std::string run_now(const Broker& broker) {
-    REQUIRE(broker.eval("rabbit_hot_backup_schedule:run_now().").is_atom("ok"));
-    wait_for("the run", 60s, [&] {
-        return broker.eval("#{backup := #{running := R}} = rabbit_hot_backup_schedule:status(), R.")
-            .is_atom("false");
-    });
-    const auto outcome = erlang::to_string(broker.eval("#{backup := #{last := #{outcome := O}}} = "
-                                                       "rabbit_hot_backup_schedule:status(), O."),
-                                           100);
-    UNSCOPED_INFO(outcome << ", " << last_failure(broker));
-    return outcome;
-}
-
-// What went wrong last is known a moment later.
-void expect_last_failure(const Broker& broker, const std::string& text) {
-    wait_for("the last failure to be " + text, 20s,
-             [&] { return last_failure(broker).find(text) != std::string::npos; });
-}
-
-std::vector<nlohmann::json> backups(const std::filesystem::path& repository) {
-    if (!std::filesystem::exists(repository / "manifests")) {
-        return {};
-    }
-    auto lines = run_cli({"list", "-r", repository, "--json"}).lines;
-    std::erase_if(lines, [](const auto& line) { return line["message_type"] != "summary"; });
-    return lines;
 }
 
 }  // namespace
@@ -157,10 +122,7 @@ TEST_CASE("a repository that another node writes to is waited for, quietly") {
     const auto later = std::chrono::steady_clock::now() + 5s;
     wait_for("some seconds", 10s, [&] { return std::chrono::steady_clock::now() > later; });
     other.reset();
-    wait_for("the run", 90s, [&] {
-        return broker.eval("#{backup := #{running := R}} = rabbit_hot_backup_schedule:status(), R.")
-            .is_atom("false");
-    });
+    wait_for("the run", 90s, [&] { return is_idle(broker); });
     const auto listed = backups(broker.repository());
     REQUIRE(listed.size() == 1);
     CHECK(listed[0]["verified"]["outcome"] == "intact");

@@ -2,9 +2,10 @@
 // or SIGTERM, and removes it.
 //
 // For scripts: once everything is there, a file with shell assignments that say how to reach it
-// appears.
+// appears. With several nodes, which are a cluster, there is one for each: the names of the others'
+// end with .2, .3, ...
 #include "erlang_port/error.hpp"
-#include "tests/harness/broker.hpp"
+#include "tests/harness/cluster.hpp"
 #include "tests/harness/temp_dir.hpp"
 #include "tests/tools/topology.hpp"
 #include "tests/tools/traffic.hpp"
@@ -23,6 +24,7 @@
 namespace {
 
 struct Options {
+    std::size_t nodes = 1;
     tools::TopologySize size{3000, 10000};
     double rate = 500;
     bool plugin = true;
@@ -46,22 +48,30 @@ std::string shell_assignments(const harness::Broker& broker) {
     return text;
 }
 
+// Renamed, so that nobody reads half of it.
+void write_ready_file(const std::string& file, const harness::Broker& broker) {
+    harness::write_file(file + ".tmp", shell_assignments(broker));
+    std::filesystem::rename(file + ".tmp", file);
+}
+
 void serve(const Options& options, const sigset_t& ending) {
     harness::BrokerOptions wanted{.hot_backup = options.plugin, .plugins = options.enabled};
     for (const auto& line : options.configuration) {
         wanted.configuration += line + '\n';
     }
-    harness::Broker broker(wanted);
+    harness::Cluster cluster(options.nodes, wanted);
+    harness::Broker& broker = cluster.at(0);
     const tools::Topology topology = tools::make_topology(broker, options.size);
     std::unique_ptr<tools::Traffic> traffic;
     if (options.rate > 0) {
         traffic = std::make_unique<tools::Traffic>(
             broker.amqp_port(), tools::TrafficOptions{.messages_per_second = options.rate});
     }
-    // Renamed, so that nobody reads half of it.
-    const std::string unfinished = options.ready_file + ".tmp";
-    harness::write_file(unfinished, shell_assignments(broker));
-    std::filesystem::rename(unfinished, options.ready_file);
+    for (std::size_t number = cluster.size(); number > 1; --number) {
+        write_ready_file(options.ready_file + "." + std::to_string(number),
+                         cluster.at(number - 1));
+    }
+    write_ready_file(options.ready_file, broker);
     int signal = 0;
     sigwait(&ending, &signal);
     if (traffic) {
@@ -76,6 +86,7 @@ void serve(const Options& options, const sigset_t& ending) {
 int main(int argc, char** argv) {
     Options options;
     CLI::App app("Runs a throw-away RabbitMQ broker until SIGINT or SIGTERM");
+    app.add_option("--nodes", options.nodes, "of one cluster");
     app.add_option("--queues", options.size.queues);
     app.add_option("--bindings", options.size.bindings);
     app.add_option("--rate", options.rate, "messages a second, 0 for no traffic");

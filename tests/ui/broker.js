@@ -13,15 +13,18 @@ const users = {administrator: 'administrator', monitoring: 'monitoring', managem
                nobody: ''};
 
 class Broker {
+    others = [];
+
     // `queues`: besides some dozen of all kinds. `configuration`: lines for rabbitmq.conf.
-    static async start({queues = 20, configuration = []} = {}) {
+    // `nodes`: of one cluster; the further ones are in `others`.
+    static async start({queues = 20, configuration = [], nodes = 1} = {}) {
         const broker = new Broker();
         broker.directory = fs.mkdtempSync(path.join(os.tmpdir(), 'hot-backup-ui-'));
         const ready = path.join(broker.directory, 'ready');
         const lines = configuration.length > 0 ? ['--configuration', ...configuration] : [];
         broker.process = spawn(
             ...launched(process.env.HOT_BACKUP_THROWAWAY_BROKER,
-                        ['--queues', String(queues), '--bindings', '20', '--rate', '0',
+                        ['--nodes', String(nodes), '--queues', String(queues), '--bindings', '20', '--rate', '0',
                          '--ready-file', ready, '--enable', 'rabbitmq_management', ...lines]),
             {env: {...process.env, TMPDIR: broker.directory},
              stdio: ['ignore', 'ignore', 'inherit']});
@@ -30,9 +33,12 @@ class Broker {
             if (broker.process.exitCode !== null) throw new Error('the broker does not start');
             return fs.existsSync(ready);
         });
-        broker.settings = Object.fromEntries(
-            [...fs.readFileSync(ready, 'utf8').matchAll(/^(\w+)='(.*)'$/gm)]
-                .map(([, name, value]) => [name, value]));
+        broker.settings = read_settings(ready);
+        for (let node = 2; node <= nodes; ++node) {
+            const other = new Broker();
+            other.settings = read_settings(`${ready}.${node}`);
+            broker.others.push(other);
+        }
         await broker.addUsers();
         return broker;
     }
@@ -106,10 +112,14 @@ class Broker {
 
     // Evaluates Erlang in the node.
     eval(expression) {
+        return this.rabbitmqctl('eval', expression);
+    }
+
+    rabbitmqctl(...command) {
         const home = path.dirname(this.settings.COOKIE_FILE);
         return new Promise((resolve, reject) => execFile(
-            ...launched('sh', ['-c', rabbitmqctl, 'sh', '--node', this.settings.NODE, 'eval',
-                               expression]),
+            ...launched('sh', ['-c', rabbitmqctl, 'sh', '--node', this.settings.NODE,
+                               ...command]),
             {env: {PATH: process.env.PATH, HOME: home, LANG: 'C.UTF-8',
                    ERL_EPMD_PORT: this.settings.ERL_EPMD_PORT}},
             (error, output) => error ? reject(error) : resolve(output.trim())));
@@ -135,6 +145,11 @@ class Broker {
         await this.ended;
         fs.rmSync(this.directory, {recursive: true, force: true});
     }
+}
+
+function read_settings(file) {
+    return Object.fromEntries([...fs.readFileSync(file, 'utf8').matchAll(/^(\w+)='(.*)'$/gm)]
+        .map(([, name, value]) => [name, value]));
 }
 
 // A program and its arguments, run by HOT_BACKUP_TEST_LAUNCHER where there is one: the tests of other
