@@ -19,6 +19,9 @@ ErrorCode code_of(const Map& error) {
     if (code && code->is_atom("cancelled")) {
         return ErrorCode::interrupted;
     }
+    if (code && code->is_atom("locked")) {
+        return ErrorCode::locked;
+    }
     return code && code->is_atom("mismatch") ? ErrorCode::unreachable : ErrorCode::failed;
 }
 

@@ -153,6 +153,7 @@ exit_code(usage) -> ?USAGE;
 exit_code(not_found) -> ?NO_INPUT;
 exit_code(damaged) -> ?DATA_ERROR;
 exit_code(busy) -> ?TEMPORARY;
+exit_code(locked) -> ?TEMPORARY;
 exit_code(_) -> ?SOFTWARE.
 
 -spec size_text(non_neg_integer()) -> iodata().

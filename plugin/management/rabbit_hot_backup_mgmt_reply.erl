@@ -64,6 +64,7 @@ status(usage) -> {400, <<"bad_request">>};
 status(unsupported) -> {400, <<"bad_request">>};
 status(not_found) -> {404, <<"not_found">>};
 status(busy) -> {409, <<"conflict">>};
+status(locked) -> {409, <<"conflict">>};
 status(protected) -> {409, <<"conflict">>};
 status(stalled) -> {503, <<"service_unavailable">>};
 status(_) -> {500, <<"internal_server_error">>}.

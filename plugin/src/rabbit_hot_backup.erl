@@ -54,7 +54,7 @@
 %% checkpoints that are active for backups of this node right now.
 
 -type error() :: rabbit_hot_backup_protocol:error().
-%% Codes: `busy` (something else is being done), `stalled` (the program did not get on), `mismatch`
+%% Codes: `busy` (something else is being done), `locked` (so is something in the repository), `stalled` (the program did not get on), `mismatch`
 %% (versions that do not fit), `cancelled`, `unsupported`, `not_found` (no such backup), `damaged`,
 %% `usage` (an argument that makes no sense), and `failed` for everything else.
 

@@ -22,6 +22,7 @@
                     nodes := [node_progress()],
                     backup => binary(),
                     manifest => binary(),
+                    warnings => [binary()],
                     error => rabbit_hot_backup_protocol:error()}.
 
 -type node_progress() :: #{node := binary(), phase := binary(), done := non_neg_integer(),
@@ -81,7 +82,8 @@ nodes_of(Id) ->
 former(Job) ->
     case rabbit_hot_backup_jobs:find(Job) of
         {ok, #{part := #{cluster_backup := Id}, state := done}} ->
-            {ok, #{state => done, phase => <<"done">>, nodes => [], backup => Id}};
+            {ok, #{state => done, phase => <<"done">>, nodes => [], backup => Id,
+                   warnings => []}};
         {ok, #{part := _} = Known} ->
             {ok, #{state => failed, phase => <<"failed">>, nodes => [],
                    error => maps:get(error, Known, gone())}};

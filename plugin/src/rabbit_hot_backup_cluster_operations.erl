@@ -21,7 +21,8 @@ plan(part_prepared, Arguments, Part) ->
     case is_prepared(Arguments) of
         true ->
             Prepared = maps:with([node, repository, path, host, backup, manifest_xxh3_128,
-                                  manifest_bytes, summary, affected], Arguments),
+                                  manifest_bytes, summary, affected, warnings],
+                                 Arguments),
             {later, fun() -> prepared(rabbit_hot_backup_part:at(Part, {prepared, Prepared})) end};
         false ->
             rabbit_hot_backup_operations:bad_arguments(part_prepared)
@@ -55,9 +56,10 @@ ready({fail, Error}) -> {error, Error}.
 -spec is_prepared(rabbit_hot_backup_protocol:details()) -> boolean().
 is_prepared(#{node := Node, repository := Repository, path := Path, host := Host,
               backup := Backup, manifest_xxh3_128 := Digest, manifest_bytes := Bytes,
-              summary := Summary, affected := Affected}) ->
+              summary := Summary, affected := Affected, warnings := Warnings}) ->
     lists:all(fun is_binary/1, [Node, Repository, Path, Host, Backup, Digest, Summary])
         andalso is_integer(Bytes)
+        andalso is_list(Warnings) andalso lists:all(fun is_binary/1, Warnings)
         andalso is_list(Affected) andalso lists:all(fun is_queue/1, Affected);
 is_prepared(_) ->
     false.

@@ -65,6 +65,8 @@
                   %% Whose parts may still be told that the backup is published.
                   uncommitted = [] :: [node()],
                   manifest :: binary() | undefined,
+                  %% Of the parts, for whoever has asked.
+                  warnings = [] :: [binary()],
                   error :: rabbit_hot_backup_protocol:error() | undefined}).
 
 -type state() :: checking | joining | copying | excluding | basing | activating | arming | locking
@@ -180,8 +182,8 @@ asked(_, From, _, _) ->
 report(State, #cluster{id = Id} = Data) ->
     Report = #{phase => atom_to_binary(State), nodes => node_reports(Data)},
     case {State, Data} of
-        {ended, #cluster{error = undefined, manifest = Manifest}} ->
-            Report#{state => done, backup => Id, manifest => Manifest};
+        {ended, #cluster{error = undefined, manifest = Manifest, warnings = Warnings}} ->
+            Report#{state => done, backup => Id, manifest => Manifest, warnings => Warnings};
         {ended, #cluster{error = Error}} -> Report#{state => failed, error => Error};
         _ -> Report#{state => running}
     end.
@@ -488,7 +490,9 @@ publish(Prepared, #cluster{id = Id, stop = Stop,
               stop => Stop,
               missing => [#{node => atom_to_binary(Node)} || Node <- Missing]},
     ok = rabbit_hot_backup_part:tell(node(), Id, {publish, Whole}),
-    {next_state, publishing, Data#cluster{uncommitted = Nodes}}.
+    Warnings = [<<Node/binary, ": ", Warning/binary>>
+                || #{node := Node, warnings := Said} <- maps:values(Prepared), Warning <- Said],
+    {next_state, publishing, Data#cluster{uncommitted = Nodes, warnings = Warnings}}.
 
 -spec published(binary(), #cluster{}) -> result().
 published(Manifest, #cluster{id = Id, plan = #{nodes := Nodes}} = Data) ->

@@ -256,7 +256,7 @@ error_of(#{<<"exit_code">> := Code, <<"message">> := Message} = Object) ->
 error_code(2) -> usage;
 error_code(3) -> damaged;
 error_code(10) -> not_found;
-error_code(11) -> busy;
+error_code(11) -> locked;
 error_code(13) -> protected;
 error_code(130) -> cancelled;
 error_code(_) -> failed.

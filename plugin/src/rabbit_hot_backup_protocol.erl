@@ -51,7 +51,7 @@
       | {ack, stream_id(), sequence()}.
 %% What an engine may send.
 
--type error_code() :: failed | busy | unsupported | cancelled | mismatch | stalled
+-type error_code() :: failed | busy | locked | unsupported | cancelled | mismatch | stalled
                     | usage | damaged | not_found | protected.
 %% Those of the second line come from programs that are run once, never over the protocol.
 
@@ -126,8 +126,9 @@ known(Map) ->
 %% An error of a newer engine may have a code of its own; for us it is then simply a failure.
 known_error(#{message := Message} = Error) when is_binary(Message) ->
     Code = case Error of
-               #{code := Known} when Known =:= busy; Known =:= unsupported; Known =:= cancelled;
-                                     Known =:= mismatch; Known =:= stalled -> Known;
+               #{code := Known} when Known =:= busy; Known =:= locked; Known =:= unsupported;
+                                     Known =:= cancelled; Known =:= mismatch;
+                                     Known =:= stalled -> Known;
                _ -> failed
            end,
     Hint = case Error of

@@ -25,7 +25,7 @@
 -type outcome() :: done | failed | nothing.
 %% The exit reason is `{shutdown, Outcome}`.
 
--type run() :: #{backup => binary(), verified_later => true,
+-type run() :: #{backup => binary(), manifest => iodata(), verified_later => true,
                  noted => {Text :: iodata(), UnixMilliseconds :: integer()}}.
 %% `noted`: what is to be said in the backup's log when there is one.
 
@@ -186,8 +186,7 @@ after_hook({failed, _, Error, Run}) ->
 told(Run, Outcome, Error) ->
     Backup = maps:get(backup, Run, <<>>),
     [{"HOT_BACKUP_ID", Backup},
-     {"HOT_BACKUP_MANIFEST", [[rabbit_hot_backup_settings:repository(), "/manifests/", Backup,
-                               ".manifest"] || Backup =/= <<>>]},
+     {"HOT_BACKUP_MANIFEST", maps:get(manifest, Run, "")},
      {"HOT_BACKUP_OUTCOME", Outcome},
      {"HOT_BACKUP_ERROR", Error}].
 
@@ -238,8 +237,18 @@ check_space(Run) ->
 back_up(Run) ->
     Options = (rabbit_hot_backup_duty:options())#{actor => actor(), lock_patience => ?PATIENCE},
     case do_job(backup, fun() -> rabbit_hot_backup:start_backup(Options) end, infinity) of
-        {ok, #{backup := Backup}} -> {ok, note_hook(Run#{backup => Backup})};
-        {error, Error} -> {failed, backup, Error, Run}
+        {ok, #{backup := Backup} = Job} ->
+            {ok, note_hook(Run#{backup => Backup, manifest => manifest(Job)})};
+        {error, Error} ->
+            {failed, backup, Error, Run}
+    end.
+
+-spec manifest(rabbit_hot_backup_jobs:job()) -> iodata().
+%% The file: docs/format.md.
+manifest(#{repository := Repository, backup := Backup} = Job) ->
+    case Job of
+        #{part := _} -> [Repository, "/clusters/", Backup, ".cluster"];
+        #{} -> [Repository, "/manifests/", Backup, ".manifest"]
     end.
 
 -spec note_hook(run()) -> run().

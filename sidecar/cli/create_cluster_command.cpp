@@ -17,17 +17,9 @@ constexpr auto quick = 15s;
 constexpr auto beginning = 180s;
 constexpr auto look_again = 300ms;
 
-erlang::Term names(const std::vector<std::string>& nodes) {
-    std::vector<erlang::Term> terms;
-    for (const auto& node : nodes) {
-        terms.push_back(erlang::binary(node));
-    }
-    return erlang::list(std::move(terms));
-}
-
 std::uint64_t begin(Broker& broker, const Arguments& arguments) {
     std::vector<std::pair<std::string_view, erlang::Term>> order{
-        {"allow_missing", names(arguments.cluster.allow_missing)},
+        {"allow_missing", binaries(arguments.cluster.allow_missing)},
         {"lock_patience", erlang::integer(static_cast<std::uint64_t>(
                               std::chrono::milliseconds(arguments.retry_lock).count()))}};
     if (arguments.repository_given) {
@@ -63,6 +55,7 @@ void show_progress(const MapFields& status, Output& output) {
 struct Finished {
     std::string backup;
     std::string manifest;
+    std::vector<std::string> warnings;
 };
 
 Finished await(Broker& broker, std::uint64_t job, Output& output) {
@@ -71,7 +64,7 @@ Finished await(Broker& broker, std::uint64_t job, Output& output) {
         const MapFields status("answer to cluster_status", answer);
         const auto state = status.atom("state");
         if (state == "done") {
-            return {status.text("backup"), status.text("manifest")};
+            return {status.text("backup"), status.text("manifest"), status.texts("warnings")};
         }
         if (state != "running") {
             throw error_of(answer, "error");
@@ -91,7 +84,8 @@ void cancel(Broker& broker, std::uint64_t job) noexcept {
     }
 }
 
-void describe(const std::string& id, const ClusterManifest& manifest, Output& output) {
+void describe(const std::string& id, const ClusterManifest& manifest,
+              std::vector<std::string> warnings, Output& output) {
     const auto& summary = manifest.summary;
     const std::chrono::duration<double> seconds = summary.finished - summary.started;
     output.line("backup " + id + " of cluster " + printable(summary.cluster) + ", " +
@@ -106,10 +100,18 @@ void describe(const std::string& id, const ClusterManifest& manifest, Output& ou
                     printable(part.host));
     }
     for (const auto& missing : manifest.missing) {
-        output.warning(printable(missing.node) +
-                       " did not run and is not in the backup: what only it has is lost with it");
+        warnings.push_back(printable(missing.node) +
+                           " did not run and is not in the backup: what only it has is lost with "
+                           "it; " +
+                           plural(manifest.affected.size(), "queue", "queues") +
+                           " had a member there: see `show`");
     }
-    output.summary(to_json(id, manifest));
+    for (const auto& warning : warnings) {
+        output.warning(warning);
+    }
+    auto json = to_json(id, manifest);
+    json["warnings"] = warnings;
+    output.summary(std::move(json));
 }
 
 }  // namespace
@@ -127,7 +129,7 @@ ExitCode create_cluster_command(Broker& broker, const Arguments& arguments, Outp
     }
     const auto manifest = parse_cluster_manifest(finished.manifest, finished.backup,
                                                  "the manifest of " + broker.identity().node);
-    describe(finished.backup, manifest, output);
+    describe(finished.backup, manifest, std::move(finished.warnings), output);
     return exit_done;
 }
 

@@ -57,15 +57,11 @@ std::vector<AffectedQueue> affected_queues(Snapshot& snapshot,
 erlang::Term to_term(const std::vector<AffectedQueue>& affected) {
     std::vector<erlang::Term> queues;
     for (const auto& queue : affected) {
-        std::vector<erlang::Term> members;
-        for (const auto& member : queue.members) {
-            members.push_back(erlang::binary(member));
-        }
         queues.push_back(erlang::map({{"vhost", erlang::binary(queue.vhost)},
                                       {"name", erlang::binary(queue.name)},
                                       {"type", erlang::binary(queue.type)},
                                       {"leader", erlang::binary(queue.leader)},
-                                      {"members", erlang::list(std::move(members))},
+                                      {"members", binaries(queue.members)},
                                       {"present", erlang::integer(queue.present)},
                                       {"effect", erlang::binary(queue.effect)}}));
     }

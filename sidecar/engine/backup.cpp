@@ -349,7 +349,7 @@ BackupResult back_up(Broker& broker, FileSystem& file_system, const BackupReques
             progress("waiting for the other nodes", 0);
             // Whether it becomes a backup is no longer decided here.
             broker.on_interrupt({});
-            part->conclude(repository, *lock, writer, result.summary);
+            part->conclude(repository, *lock, writer, result.summary, result.warnings);
         }
 
         // The backup exists from here on: a plugin that cannot be told any more does not undo it.

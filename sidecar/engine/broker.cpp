@@ -116,9 +116,19 @@ Broker::BackupOrder backup_order(const MapFields& fields) {
     return order;
 }
 
+const char* code_of(const Error& error) {
+    switch (error.code()) {
+        case ErrorCode::interrupted:
+            return "cancelled";
+        case ErrorCode::locked:
+            return "locked";
+        default:
+            return "failed";
+    }
+}
+
 Term error_term(const Error& error) {
-    const bool cancelled = error.code() == ErrorCode::interrupted;
-    return erlang::map({{"code", erlang::atom(cancelled ? "cancelled" : "failed")},
+    return erlang::map({{"code", erlang::atom(code_of(error))},
                         {"message", erlang::binary(error.what())},
                         {"hint", erlang::binary(error.hint())}});
 }

@@ -89,6 +89,14 @@ Error error_of(const Map& map, std::string_view key) {
     return erlang::plugin_error(*error);
 }
 
+erlang::Term binaries(const std::vector<std::string>& texts) {
+    std::vector<erlang::Term> terms;
+    for (const auto& text : texts) {
+        terms.push_back(erlang::binary(text));
+    }
+    return erlang::list(std::move(terms));
+}
+
 Map make_map(std::vector<std::pair<std::string_view, erlang::Term>> pairs) {
     return std::get<Map>(erlang::map(std::move(pairs)).value());
 }

@@ -61,6 +61,9 @@ private:
 // The plugin's error under a key.
 Error error_of(const erlang::Map& map, std::string_view key);
 
+// A list of binaries.
+erlang::Term binaries(const std::vector<std::string>& texts);
+
 // The arguments of a request.
 erlang::Map make_map(std::vector<std::pair<std::string_view, erlang::Term>> pairs);
 

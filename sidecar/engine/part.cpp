@@ -64,7 +64,7 @@ Readiness Part::ready(const Remainder& left) {
 }
 
 erlang::Map Part::tell_prepared(const Repository& repository, const BackupWriter& writer,
-                                const Summary& summary) {
+                                const Summary& summary, const std::vector<std::string>& warnings) {
     const auto& published = writer.published();
     const auto affected = has_metadata(summary) && !order_.missing.empty()
                               ? find_affected(repository, writer.id(), order_.missing)
@@ -79,7 +79,8 @@ erlang::Map Part::tell_prepared(const Repository& repository, const BackupWriter
                                   {"manifest_xxh3_128", erlang::binary(published.digest.hex())},
                                   {"manifest_bytes", erlang::integer(published.bytes)},
                                   {"summary", erlang::binary(summary_text(summary))},
-                                  {"affected", to_term(affected)}}),
+                                  {"affected", to_term(affected)},
+                                  {"warnings", binaries(warnings)}}),
                         all_prepared);
 }
 
@@ -112,8 +113,8 @@ void Part::tell_published(const std::string& text) {
 }
 
 void Part::conclude(const Repository& repository, const Lock& lock, BackupWriter& writer,
-                    const Summary& summary) {
-    const auto answer = tell_prepared(repository, writer, summary);
+                    const Summary& summary, const std::vector<std::string>& warnings) {
+    const auto answer = tell_prepared(repository, writer, summary, warnings);
     const MapFields fields("answer to part_prepared", answer);
     if (fields.find("abandoned")) {
         writer.withdraw();

@@ -29,13 +29,14 @@ public:
     // Tells that the part is durable, waits until every other one is, and puts the manifest of the
     // cluster backup beside it. Error: the cluster backup failed, and the part is withdrawn; but
     // where the plugin is lost nobody here knows, and it stays in doubt.
+    // `warnings` are for whoever has asked for the cluster backup.
     void conclude(const Repository& repository, const Lock& lock, BackupWriter& writer,
-                  const Summary& summary);
+                  const Summary& summary, const std::vector<std::string>& warnings);
 
 private:
     // Says that the part is durable; the plugin's answer, once all are.
     erlang::Map tell_prepared(const Repository& repository, const BackupWriter& writer,
-                              const Summary& summary);
+                              const Summary& summary, const std::vector<std::string>& warnings);
     // The coordinator's: once the manifest of the whole is visible, all parts are a backup.
     void publish(const Repository& repository, const Lock& lock, BackupWriter& writer,
                  const MapFields& parts);

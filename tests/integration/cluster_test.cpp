@@ -1,5 +1,6 @@
 // A backup of a cluster: one backup of all nodes, which starts as a cluster again.
 #include "tests/harness/cluster.hpp"
+#include "sidecar/repository/repository.hpp"
 #include "tests/harness/amqp_client.hpp"
 #include "tests/harness/cli.hpp"
 #include "tests/harness/temp_dir.hpp"
@@ -153,6 +154,17 @@ TEST_CASE("a node that hangs costs the backup, and nothing else") {
     verify(repository, "latest");
 }
 
+TEST_CASE("a repository that somebody else writes to is locked for a cluster, too") {
+    const Cluster& cluster = shared_cluster();
+    const TempDir files;
+    const auto repository = files / "repository";
+    auto& disk = hot_backup::posix_file_system();
+    const auto opened = hot_backup::Repository::open_or_create(disk, repository);
+    const hot_backup::Lock lock(disk, opened.directory(), "prune");
+    CHECK_THAT(check_one_error(back_up(cluster.at(0), {"--repository", repository}), 11),
+               Catch::Contains("locked"));
+}
+
 TEST_CASE("a node that is down is missed, unless it may be missing") {
     Cluster& cluster = shared_cluster();
     Broker& down = cluster.at(2);
@@ -177,6 +189,9 @@ TEST_CASE("a node that is down is missed, unless it may be missing") {
     REQUIRE(summary.at("missing").size() == 1);
     CHECK(summary.at("missing").at(0).at("node") == down.node());
     CHECK(summary.at("affected") == effects.size());
+    REQUIRE(summary.at("warnings").size() == 1);
+    CHECK_THAT(summary.at("warnings").at(0).get<std::string>(),
+               Catch::Contains(down.node() + " did not run") && Catch::Contains("3 queues"));
     verify(repository, "latest");
     std::map<std::string, std::string> shown;
     const auto described = run_cli({"show", "--repository", repository, "--json"}).line("summary");

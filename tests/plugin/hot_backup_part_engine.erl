@@ -103,7 +103,7 @@ make(#{repository := Repository, part := #{cluster_backup := Id}}, #engine{job =
                 #{job => Job, node => Stored#engine.node, repository => <<"uuid">>,
                   path => Repository, host => <<"host">>, backup => Text,
                   manifest_xxh3_128 => <<"00">>, manifest_bytes => 1, summary => <<"{}">>,
-                  affected => []},
+                  affected => [], warnings => []},
                 at(prepared, Stored)),
         {{done, Text}, published(Answer, Prepared)}
     catch
