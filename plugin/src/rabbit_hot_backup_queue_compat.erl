@@ -46,6 +46,8 @@ type(Queue) ->
 %% can run.
 nodes(Queue) ->
     case {amqqueue:get_type_state(Queue), amqqueue:get_pid(Queue)} of
+        %% Of a quorum queue, from 4.3 on, with the IDs of its Raft servers.
+        {#{nodes := Nodes}, _} when is_map(Nodes) -> maps:keys(Nodes);
         {#{nodes := Nodes}, _} -> Nodes;
         {_, Pid} when is_pid(Pid) -> [node(Pid)];
         _ -> []

@@ -37,7 +37,7 @@ rabbitmq() ->
        "get_pid({q, _, _, _, What}) -> What.",
        "get_type_state({q, Name, rabbit_stream_queue, _, _}) ->"
       "    #{name => binary_to_list(Name), nodes => [a@host, b@host]};"
-      "get_type_state({q, _, rabbit_quorum_queue, _, _}) -> #{nodes => [b@host]};"
+      "get_type_state({q, _, rabbit_quorum_queue, _, _}) -> #{nodes => #{b@host => <<\"ID\">>}};"
       "get_type_state(_) -> #{}."]},
      {ra,
       ["consistent_query(no_leader = Server, _, _) -> {timeout, Server};"
