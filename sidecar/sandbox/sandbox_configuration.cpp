@@ -181,6 +181,9 @@ Environment sandbox_environment(const SandboxPlan& plan) {
     if (host.name.find('.') != std::string::npos) {
         environment.emplace("RABBITMQ_USE_LONGNAME", "true");
     }
+    if (plan.alone) {
+        environment.emplace("HOT_BACKUP_ALONE", "true");  // rabbit_hot_backup_sandbox.erl
+    }
     if (plan.restored.feature_flags) {
         environment.emplace("RABBITMQ_FEATURE_FLAGS_FILE", plan.restored.feature_flags->string());
     }

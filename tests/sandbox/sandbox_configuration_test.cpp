@@ -76,6 +76,7 @@ TEST_CASE("nothing of our environment reaches a sandbox but where programs are f
     CHECK(environment.at("RABBITMQ_PLUGINS_DIR") == "/opt/ours:/opt/rabbitmq/plugins");
     CHECK(environment.at("ERL_EPMD_PORT") == "21001");
     CHECK(environment.at("HOT_BACKUP_HOSTS") == "127.0.0.2=21001");
+    CHECK(environment.contains("HOT_BACKUP_ALONE"));
     CHECK(environment.at("ERL_FLAGS").find("dist_auto_connect never") != std::string::npos);
     CHECK(environment.at("HOT_BACKUP_CLOCK") == "1699395200123456");  // a week before
     CHECK(environment.at("PATH") == std::getenv("PATH"));
@@ -94,6 +95,7 @@ TEST_CASE("nodes of a sandbox look for each other, by their hosts' own epmds") {
     CHECK(environment.at("ERL_EPMD_PORT") == "21009");
     CHECK(environment.at("HOT_BACKUP_HOSTS") == "127.0.0.2=21001,127.0.0.3=21009");
     CHECK(environment.at("ERL_FLAGS").find("dist_auto_connect") == std::string::npos);
+    CHECK_FALSE(environment.contains("HOT_BACKUP_ALONE"));
 }
 
 TEST_CASE("a node that is told not to wait for others finds the file for it") {
