@@ -129,7 +129,7 @@ void print(const WholeBackup& backup, const DrillReport& drill, Output& output) 
         output.line("  " +
                     plural(drill.queues.out_of_reach, "queue does not run, because",
                            "queues do not run, because") +
-                    " the backup has too few of the nodes of it");
+                    " too few of the nodes for that are in the backup");
     }
     if (drill.queues.uncounted > 0) {
         output.line("  the backup does not say how many messages were in " +

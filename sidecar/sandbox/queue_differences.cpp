@@ -38,6 +38,7 @@ Name name_of(const ServedQueue& queue) {
 struct Replica {
     const NodeFiles* node = nullptr;
     const ServedQueue* served = nullptr;  // where it runs
+    std::string state;                    // as ServedQueue's
     bool has_files = false;
     std::optional<StreamOffsets> files;
 };
@@ -113,7 +114,11 @@ private:
         }
         ++totals_.streams;
         for (const auto& replica : replicas) {
-            totals_.nodes[replica.node->node].replicas += runs(replica) ? 1U : 0U;
+            const auto& node = replica.node->node;
+            totals_.nodes[node].replicas += runs(replica) ? 1U : 0U;
+            if (!runs(replica) && replica.has_files) {
+                report(name, "state", "running", replica.state, {}, node);
+            }
         }
         if (std::ranges::none_of(replicas, &Replica::has_files)) {
             report(name, "directory", running->served->directory, nullptr);
@@ -131,7 +136,10 @@ private:
             if (here == served.end()) {
                 continue;
             }
-            Replica replica{&node, here->second->running() ? here->second : nullptr, false, {}};
+            Replica replica;
+            replica.node = &node;
+            replica.served = here->second->running() ? here->second : nullptr;
+            replica.state = here->second->state;
             const auto files = node.streams.find(here->second->directory);
             if (files != node.streams.end()) {
                 replica.has_files = true;

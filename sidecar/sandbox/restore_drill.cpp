@@ -16,13 +16,17 @@ NodeFiles read_files(const BackedUpNode& node, const RestoredNode& restored) {
             summary.messages ? summary.messages->counted : summary.instant};
 }
 
-// What all nodes had counted; one of them counts each queue, but offsets of a stream have several.
+// What the nodes had counted. One of them counts each queue; of a stream several know offsets,
+// which nobody needs.
 void read_counts(const WholeBackup& backup, Snapshot& snapshot, ExpectedQueues& expected) {
     std::vector<QueueStatistics> statistics;
     for (const auto& node : backup.nodes) {
         read_statistics(*node.repository, node.backup, [&](QueueStatistics queue) {
-            expected.counted_by.try_emplace({queue.vhost, queue.name}, node.summary.node);
-            statistics.push_back(std::move(queue));
+            const auto by =
+                expected.counted_by.try_emplace({queue.vhost, queue.name}, node.summary.node);
+            if (by.second) {
+                statistics.push_back(std::move(queue));
+            }
         });
     }
     expected.vhosts = list_queues(snapshot, backup.rabbitmq_version, std::move(statistics));
