@@ -36,7 +36,8 @@ ask(Queues, Timeout) ->
 -spec named(term()) -> map().
 named(Queue) ->
     {VHost, Name} = rabbit_hot_backup_queue_compat:name(Queue),
-    #{vhost => VHost, name => Name, type => rabbit_hot_backup_queue_compat:type(Queue)}.
+    #{vhost => VHost, name => Name, type => rabbit_hot_backup_queue_compat:type(Queue),
+      nodes => [atom_to_binary(Node) || Node <- rabbit_hot_backup_queue_compat:nodes(Queue)]}.
 
 -spec numbers(term(), pos_integer()) -> rabbit_hot_backup_queue_compat:numbers().
 %% A queue that ends while it is asked must not fill the log with crash reports.

@@ -2,7 +2,7 @@
 %% in different ways. Beside rabbit_hot_backup_compat, which says what holds for it too.
 -module(rabbit_hot_backup_queue_compat).
 
--export([durable/0, name/1, type/1, numbers/2]).
+-export([durable/0, name/1, type/1, nodes/1, numbers/2]).
 %% Called by Ra in a queue's own process.
 -export([count/1]).
 
@@ -39,6 +39,18 @@ type(Queue) ->
         rabbit_quorum_queue -> <<"quorum">>;
         rabbit_stream_queue -> <<"stream">>;
         Module -> atom_to_binary(Module)
+    end.
+
+-spec nodes(term()) -> [node()].
+%% Where its members are; of a classic queue, where it itself is: nothing else decides whether it
+%% can run.
+nodes(Queue) ->
+    case {amqqueue:get_type_state(Queue), amqqueue:get_pid(Queue)} of
+        %% Of a quorum queue, from 4.3 on, with the IDs of its Raft servers.
+        {#{nodes := Nodes}, _} when is_map(Nodes) -> maps:keys(Nodes);
+        {#{nodes := Nodes}, _} -> Nodes;
+        {_, Pid} when is_pid(Pid) -> [node(Pid)];
+        _ -> []
     end.
 
 -spec numbers(term(), timeout()) -> numbers().

@@ -17,7 +17,32 @@ boot() ->
     %% Of a quorum queue: what it returns is not looked at; else it would start a process that
     %% deletes. Not there before 3.9, where quorum queues do not expire.
     ok = disarm(rabbit_quorum_queue, spawn_deleter),
+    case os:getenv("HOT_BACKUP_ALONE") of
+        false -> ok;
+        _ -> _ = spawn(fun go_on_alone/0), ok
+    end,
     rabbit:boot().
+
+-spec go_on_alone() -> ok.
+%% Metadata in Khepri is the state of a Raft group, which has a member on each node of the cluster.
+%% Where none of the others is in the sandbox, the one that is makes a group of its own, as by
+%% `rabbitmqctl force_standalone_khepri_boot`. The boot waits for a leader until then.
+go_on_alone() ->
+    case rabbit_hot_backup_compat:is_booted() orelse members_of_store() of
+        true -> ok;
+        [] -> timer:sleep(200), go_on_alone();  % not started yet, or there is none
+        [_] -> ok;
+        _ -> _ = rabbit_khepri:force_shrink_member_to_current_member(), ok
+    end.
+
+-spec members_of_store() -> [term()].
+members_of_store() ->
+    try ra:members({local, {rabbit_khepri:get_store_id(), node()}}, 5000) of
+        {ok, Members, _} -> Members;
+        _ -> []
+    catch
+        _:_ -> []
+    end.
 
 -spec disarm(module(), Function :: atom()) -> ok.
 %% Loads the module as it is but for this function. A function that is not there needs no replacing.

@@ -232,8 +232,7 @@ private:
             ->add_option("--with", arguments_.cluster.with,
                          "Of a cluster's backup: further repositories that have parts of it, "
                          "mounted or copied here. A part that is nowhere is damage then.")
-            ->type_name("DIR")
-            ->excludes(boot);
+            ->type_name("DIR");
         for (auto* option : add_sandbox(*verify)) {
             option->needs(boot);
         }
@@ -390,6 +389,11 @@ private:
                       .add_option("--as", transfer.as,
                                   "Another name for the one queue, which is bound to nothing.")
                       ->type_name("NAME"));
+        with_into(restore
+                      .add_option("--with", arguments_.cluster.with,
+                                  "Of a cluster's backup: further repositories that have parts of "
+                                  "it, mounted or copied here.")
+                      ->type_name("DIR"));
         with_into(restore.add_flag("--definitions-only", transfer.definitions_only,
                                    "Declare what is missing; bring no messages."));
         with_into(restore.add_flag("--dry-run", transfer.dry_run,

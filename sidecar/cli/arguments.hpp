@@ -67,7 +67,7 @@ struct ClusterArguments {
     bool this_node = false;
     std::vector<std::string> allow_missing;  // nodes
     std::string part;               // restore, show: of this node; empty: all that are here
-    std::vector<std::string> with;  // verify: further repositories
+    std::vector<std::string> with;  // verify, restore --into: further repositories
     bool list_parts = false;        // list
 };
 

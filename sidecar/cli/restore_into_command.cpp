@@ -7,6 +7,7 @@
 #include "sidecar/engine/stored_snapshot.hpp"
 #include "sidecar/engine/stored_statistics.hpp"
 #include "sidecar/repository/checksum.hpp"
+#include "sidecar/sandbox/sandbox_brokers.hpp"
 #include "sidecar/transfer/transfer.hpp"
 
 #include <algorithm>
@@ -26,9 +27,9 @@ public:
         : arguments_(arguments),
           wanted_(arguments.transfer),
           output_(output),
-          repository_(Repository::open(posix_file_system(), arguments.repository)),
-          id_(choose_backup(repository_, arguments.backups.front(), output)),
-          summary_(repository_.read_manifest(id_).summary()),
+          repositories_(open_repositories(arguments)),
+          id_(choose_backup(repositories_.front(), arguments.backups.front(), output)),
+          backup_(find_whole_backup(repositories_, id_)),
           target_(std::make_unique<erlang::NodeChannel>(target_options(arguments)),
                   throw_if_interrupted) {}
 
@@ -65,9 +66,10 @@ private:
     }
 
     TransferPlan make_plan() {
-        StoredSnapshot stored(repository_, id_);
+        const auto& metadata = backup_.with_metadata();
+        StoredSnapshot stored(*metadata.repository, metadata.backup);
         Snapshot snapshot(stored, SnapshotIndex::scan(stored));
-        return plan_transfer(snapshot, summary_.rabbitmq_version, target_,
+        return plan_transfer(snapshot, backup_.rabbitmq_version, target_,
                              {wanted_.queues, wanted_.vhosts, arguments_.all}, wanted_.as);
     }
 
@@ -128,11 +130,16 @@ private:
     // booted.
     void report_expected_messages() {
         std::map<QueueName, std::uint64_t> counts;
-        read_statistics(repository_, id_, [&](const QueueStatistics& queue) {
-            counts[{queue.vhost, queue.name}] =
-                queue.last_offset ? *queue.last_offset - queue.first_offset.value_or(0) + 1
-                                  : queue.ready.value_or(0) + queue.unacknowledged.value_or(0);
-        });
+        for (const auto& node : backup_.nodes) {
+            read_statistics(*node.repository, node.backup, [&](const QueueStatistics& queue) {
+                auto& count = counts[{queue.vhost, queue.name}];
+                // Of a stream each node has a replica.
+                count = std::max(count,
+                                 queue.last_offset
+                                     ? *queue.last_offset - queue.first_offset.value_or(0) + 1
+                                     : queue.ready.value_or(0) + queue.unacknowledged.value_or(0));
+            });
+        }
         for (const auto& queue : plan_.queues) {
             const auto found = counts.find(queue.move.from);
             const auto text = found == counts.end() ? "an unknown number of"
@@ -176,35 +183,38 @@ private:
     }
 
     void restore_messages() {
-        const auto options = sandbox_options(arguments_.sandbox, summary_.rabbitmq_version);
+        const auto options = sandbox_options(arguments_.sandbox, backup_.rabbitmq_version);
         Journal journal(journal_path(), restore_identity());
         if (journal.resumed()) {
             output_.line("going on with the restore of the journal " + printable(journal.path()));
         }
-        BootCallbacks callbacks;
+        auto callbacks = boot_callbacks(backup_, output_);
         // The target drops a connection that leaves its ticks unanswered.
         callbacks.interrupt = [this] { target_.look_up(); };
-        callbacks.progress = [this](std::uint64_t done, std::uint64_t total) {
-            output_.progress("restore " + id_, done, total);
-        };
-        callbacks.restored = [this](const RestoredNode&) { output_.progress("boot " + id_, 0, 0); };
-        BootedBackup booted(repository_, id_, summary_, options, callbacks);
+        BootedBackup booted(backup_, options, callbacks);
         booted.keep_log_of([&] {
-            Broker source(std::make_unique<erlang::NodeChannel>(booted.sandbox().connection()),
-                          [this] { target_.look_up(); });
+            SandboxBrokers brokers(booted.sandbox(), callbacks.interrupt);
             // The boot took a while: somebody may have declared something meanwhile.
             plan_ = make_plan();
             declare(&journal);
-            transfer_messages(
-                plan_,
-                {source, booted.sandbox().amqp_port(), booted.restored().data_directory / "stream"},
-                target_, journal, {arguments_.rate_limit.value_or(0)}, transfer_callbacks());
+            transfer_messages(plan_, source_of(booted, brokers), target_, journal,
+                              {arguments_.rate_limit.value_or(0)}, transfer_callbacks());
         });
         journal.remove();
     }
 
+    static TransferSource source_of(BootedBackup& booted, SandboxBrokers& brokers) {
+        TransferSource source;
+        for (auto* broker : brokers.all()) {
+            const auto number = source.size();
+            source.push_back({*broker, booted.sandbox().amqp_port(number),
+                              booted.restored()[number].data_directory / "stream"});
+        }
+        return source;
+    }
+
     RestoreIdentity restore_identity() const {
-        return {id_, summary_.node, target_.identity().cluster, wanted_.as.value_or("")};
+        return {id_, backup_.name, target_.identity().cluster, wanted_.as.value_or("")};
     }
 
     // The same restore finds it again, through whichever node of the cluster; another one has
@@ -213,7 +223,8 @@ private:
         if (wanted_.journal) {
             return *wanted_.journal;
         }
-        const auto repository = std::filesystem::canonical(repository_.directory()).string();
+        const auto repository =
+            std::filesystem::canonical(repositories_.front().directory()).string();
         const Json all{target_.identity().cluster,
                        wanted_.as.value_or(""),
                        wanted_.queues,
@@ -270,9 +281,9 @@ private:
     const Arguments& arguments_;
     const TransferArguments& wanted_;
     Output& output_;
-    Repository repository_;
+    std::vector<Repository> repositories_;
     std::string id_;
-    Summary summary_;
+    WholeBackup backup_;
     Broker target_;
     TransferPlan plan_;
     std::uint64_t declared_ = 0;

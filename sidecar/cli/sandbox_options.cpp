@@ -20,4 +20,17 @@ SandboxOptions sandbox_options(const SandboxArguments& arguments,
     return options;
 }
 
+BootCallbacks boot_callbacks(const WholeBackup& backup, Output& output) {
+    BootCallbacks callbacks;
+    callbacks.progress = [&](const std::string& node, std::uint64_t done, std::uint64_t total) {
+        output.progress(
+            "restore " + backup.id + (backup.of_cluster ? " of " + printable(node) : ""), done,
+            total);
+    };
+    callbacks.restored = [&](const std::vector<RestoredNode>&) {
+        output.progress("boot " + backup.id, 0, 0);
+    };
+    return callbacks;
+}
+
 }  // namespace hot_backup

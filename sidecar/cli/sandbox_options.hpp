@@ -2,6 +2,7 @@
 #pragma once
 
 #include "sidecar/cli/arguments.hpp"
+#include "sidecar/cli/output.hpp"
 #include "sidecar/sandbox/sandbox.hpp"
 
 #include <string_view>
@@ -15,5 +16,9 @@ Path scratch_parent(const SandboxArguments& arguments);
 // belongs to this program.
 SandboxOptions sandbox_options(const SandboxArguments& arguments,
                                std::string_view rabbitmq_version);
+
+// Shows how far the restore and the boot are; the interrupt is left to the caller. All outlive the
+// result.
+BootCallbacks boot_callbacks(const WholeBackup& backup, Output& output);
 
 }  // namespace hot_backup

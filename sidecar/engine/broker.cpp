@@ -6,6 +6,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace hot_backup {
@@ -90,6 +92,7 @@ ServedQueue served_queue(const MapFields& fields) {
     queue.name = fields.text("name");
     queue.type = fields.text("type");
     queue.state = fields.text("state");
+    queue.nodes = fields.find("nodes") ? fields.texts("nodes") : std::vector<std::string>{};
     queue.ready = fields.optional_count("ready");
     queue.unacknowledged = fields.optional_count("unacknowledged");
     queue.directory = fields.find("directory") ? fields.text("directory") : "";
@@ -134,6 +137,13 @@ Term error_term(const Error& error) {
 }
 
 }  // namespace
+
+bool ServedQueue::can_run_on(const std::vector<std::string>& running_nodes) const {
+    const auto here = std::ranges::count_if(nodes, [&](const std::string& node) {
+        return std::ranges::find(running_nodes, node) != running_nodes.end();
+    });
+    return nodes.empty() || 2 * here > std::ssize(nodes);
+}
 
 Broker::Broker(std::unique_ptr<erlang::Channel> channel, std::function<void()> interrupt)
     : connection_(std::move(channel)), interrupt_(std::move(interrupt)) {

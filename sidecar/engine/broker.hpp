@@ -111,6 +111,8 @@ struct ServedQueue {
     std::string name;
     std::string type;   // as Queue::type
     std::string state;  // "running", or why it does not serve: "down", "crashed", "no_answer", ...
+    // Where its members are; of a classic queue, where it itself is. None where nobody knows.
+    std::vector<std::string> nodes = {};
     std::optional<std::uint64_t> ready;           // messages
     std::optional<std::uint64_t> unacknowledged;  // messages
     std::string directory;                        // of a stream, below the node's stream directory
@@ -118,6 +120,8 @@ struct ServedQueue {
     std::optional<std::uint64_t> last_offset;
 
     bool running() const noexcept { return state == "running"; }
+    // Whether it can run where only these nodes do: it needs more than half of its own.
+    bool can_run_on(const std::vector<std::string>& running_nodes) const;
 };
 
 // How a job ended, for the plugin's history.

@@ -34,13 +34,4 @@ void read_statistics(const Repository& repository, const std::string& backup_id,
     lines.finish();
 }
 
-std::vector<StoredVhost> list_stored_queues(const Repository& repository,
-                                            const std::string& backup_id, Snapshot& snapshot,
-                                            std::string_view rabbitmq_version) {
-    std::vector<QueueStatistics> statistics;
-    read_statistics(repository, backup_id,
-                    [&](QueueStatistics queue) { statistics.push_back(std::move(queue)); });
-    return list_queues(snapshot, rabbitmq_version, std::move(statistics));
-}
-
 }  // namespace hot_backup

@@ -2,12 +2,11 @@
 // through, and what a restore drill compares.
 #pragma once
 
-#include "sidecar/definitions/queue_inventory.hpp"
+#include "sidecar/definitions/queue_statistics.hpp"
 #include "sidecar/repository/repository.hpp"
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace hot_backup {
 
@@ -18,11 +17,5 @@ inline constexpr std::string_view statistics_path = "statistics/queues";
 // QueueStatisticsReader. A signal ends the reading: see interrupt.hpp.
 void read_statistics(const Repository& repository, const std::string& backup_id,
                      const QueueStatisticsReader::Consume& consume);
-
-// The queues of the backup's snapshot with all of them. Errors as of read_statistics() and
-// list_queues().
-std::vector<StoredVhost> list_stored_queues(const Repository& repository,
-                                            const std::string& backup_id, Snapshot& snapshot,
-                                            std::string_view rabbitmq_version);
 
 }  // namespace hot_backup

@@ -14,6 +14,9 @@ std::string to_text(const Difference& difference) {
     if (!difference.vhost.empty()) {
         text += " in vhost \"" + difference.vhost + "\"";
     }
+    if (!difference.node.empty()) {
+        text += " on " + difference.node;
+    }
     text += ": " + difference.aspect + ": expected " + value_text(difference.expected) +
             ", found " + value_text(difference.found);
     return difference.excuse.empty() ? text : text + " (" + difference.excuse + ")";

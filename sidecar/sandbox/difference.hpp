@@ -18,11 +18,14 @@ struct Difference {
     Json found;     // null: it is not there
     // Why this proves nothing; empty: it is a finding.
     std::string excuse = {};
+    // Of a cluster's backup, the node whose part says what is expected; empty: all of them do.
+    std::string node = {};
 };
 
 using ReportDifference = std::function<void(Difference)>;
 
-// `queue "orders" in vhost "/": messages: expected 10, found 9`.
+// `queue "orders" in vhost "/": messages: expected 10, found 9`, with " on rabbit@a" before the
+// second colon.
 std::string to_text(const Difference& difference);
 
 }  // namespace hot_backup

@@ -1,6 +1,6 @@
 #include "sidecar/sandbox/sandbox_configuration.hpp"
 
-#include "sidecar/repository/process_identity.hpp"
+#include "sidecar/restore/erlang_text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -32,22 +32,6 @@ void write_file(const Path& path, std::string_view content) {
 std::string read_file(const Path& path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::string_view host_of(std::string_view node) {
-    return node.substr(node.find('@') + 1);
-}
-
-// A string of Erlang.
-std::string erlang_string(std::string_view text) {
-    std::string result = "\"";
-    for (const char character : text) {
-        if (character == '"' || character == '\\') {
-            result += '\\';
-        }
-        result += character;
-    }
-    return result + '"';
 }
 
 // rabbitmq.conf and conf.d, in the order in which RabbitMQ reads them.
@@ -95,7 +79,7 @@ std::string log_directory_of_raft(const RestoredNode& restored) {
     const auto log = std::ranges::find(restored.moved_parts, "quorum_wal", &MovedPart::role);
     return log == restored.moved_parts.end()
                ? ""
-               : "{ra,[{wal_data_dir," + erlang_string(log->to.string()) + "}]},";
+               : "{ra,[{wal_data_dir," + to_erlang_text(log->to.string()) + "}]},";
 }
 
 // Nothing of a sandbox is to be blocked for want of space: what it writes is thrown away.
@@ -134,28 +118,6 @@ std::string taken_over(std::string_view rabbitmq_conf) {
     return lines;
 }
 
-std::string inetrc(std::string_view node_host) {
-    const auto own = this_process().host;
-    std::set<std::string> names;
-    for (const std::string& name : {std::string(node_host), own}) {
-        // An address is no name, and nobody resolves it (loopback.cpp).
-        if (name.find_first_not_of("0123456789.") != std::string::npos) {
-            names.insert(name);
-            names.insert(name.substr(0, name.find('.')));
-        }
-    }
-    names.erase("localhost");
-    std::string list = erlang_string("localhost");
-    for (const auto& name : names) {
-        list += ", " + erlang_string(name);
-    }
-    return "{resolv_conf, \"\"}.\n"
-           "{hosts_file, \"\"}.\n"
-           "{lookup, [file]}.\n"
-           "{host, {127,0,0,1}, [" +
-           list + "]}.\n";
-}
-
 Path log_directory(const SandboxPlan& plan) {
     return plan.directory / "log";
 }
@@ -166,17 +128,23 @@ void write_configuration(const SandboxPlan& plan) {
         posix_file_system().make_directory(directory / name);
     }
     write_file(directory / "home/.erlang.cookie", plan.cookie);
-    write_file(directory / "inetrc", inetrc(host_of(plan.restored.node)));
+    write_file(directory / "inetrc", inetrc(plan.hosts));
     write_file(directory / "rabbitmq.conf", rabbitmq_conf(plan));
     // Our own program needs no port program inside.
     write_file(directory / "advanced.config", "[" + log_directory_of_raft(plan.restored) +
                                                   settings_of_rabbit(plan.restored.configuration) +
                                                   "{rabbitmq_hot_backup,[{port,false}]}].\n");
     write_file(directory / "enabled_plugins", "[rabbitmq_hot_backup].\n");
+    if (plan.force_boot) {
+        // What `rabbitmqctl force_boot` leaves (rabbit_mnesia, force_load_filename/0). With Khepri
+        // nobody looks at it.
+        write_file(plan.restored.data_directory / "force_load", "");
+    }
 }
 
 Environment sandbox_environment(const SandboxPlan& plan) {
     const auto in = [&](const char* name) { return (plan.directory / name).string(); };
+    const auto& host = host_for(plan.hosts, plan.restored.node);
     Environment environment{
         {"HOME", in("home")},
         {"TMPDIR", in("tmp")},
@@ -184,11 +152,11 @@ Environment sandbox_environment(const SandboxPlan& plan) {
         {"LD_PRELOAD", plan.preloaded.string()},
         {"HOT_BACKUP_CLOCK", std::to_string((plan.instant - lead).time_since_epoch().count())},
         // For every Erlang VM: RabbitMQ starts a second one for a moment.
-        {"ERL_EPMD_PORT", std::to_string(plan.ports.epmd)},
+        {"ERL_EPMD_PORT", std::to_string(host.epmd)},
         {"ERL_INETRC", in("inetrc")},
-        {"ERL_FLAGS",
-         "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} -kernel dist_auto_connect "
-         "never"},
+        {"ERL_FLAGS", std::string("-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}") +
+                          (plan.alone ? " -kernel dist_auto_connect never" : "")},
+        {"HOT_BACKUP_HOSTS", host_variable(plan.hosts)},
         {"ERL_LIBS", plan.plugins.string()},
         {"RABBITMQ_BOOT_MODULE", "rabbit_hot_backup_sandbox"},
         {"RABBITMQ_NODENAME", plan.restored.node},
@@ -210,8 +178,11 @@ Environment sandbox_environment(const SandboxPlan& plan) {
         {"RABBITMQ_ALLOW_INPUT", "true"},
         {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-noinput"},
     };
-    if (host_of(plan.restored.node).find('.') != std::string_view::npos) {
+    if (host.name.find('.') != std::string::npos) {
         environment.emplace("RABBITMQ_USE_LONGNAME", "true");
+    }
+    if (plan.alone) {
+        environment.emplace("HOT_BACKUP_ALONE", "true");  // rabbit_hot_backup_sandbox.erl
     }
     if (plan.restored.feature_flags) {
         environment.emplace("RABBITMQ_FEATURE_FLAGS_FILE", plan.restored.feature_flags->string());

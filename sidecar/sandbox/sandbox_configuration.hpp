@@ -1,4 +1,4 @@
-// What a sandbox broker is told: its files of configuration and its environment.
+// What a broker of a sandbox is told: its files of configuration and its environment.
 //
 // All of it is ours; of the node's own configuration only this is taken over:
 //
@@ -23,15 +23,16 @@
 #include "sidecar/restore/restore.hpp"
 #include "sidecar/sandbox/child_process.hpp"
 #include "sidecar/sandbox/rabbitmq_installation.hpp"
+#include "sidecar/sandbox/sandbox_hosts.hpp"
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace hot_backup {
 
-// Where a sandbox listens, on 127.0.0.1 only.
+// Where a broker listens, on 127.0.0.1 only.
 struct SandboxPorts {
-    std::uint16_t epmd = 0;
     std::uint16_t distribution = 0;
     std::uint16_t amqp = 0;
 };
@@ -41,17 +42,21 @@ struct SandboxPlan {
     Path plugins;       // the directory that holds our plugin
     Path preloaded;     // the library with the time of day and connect() (clock.cpp, loopback.cpp)
     Timestamp instant;  // of the backup
-    Path directory;     // for files of the sandbox; private
+    Path directory;     // for files of the broker; private
     RestoredNode restored;
+    std::vector<SandboxHost> hosts;  // of all nodes of the sandbox
     SandboxPorts ports;
     std::string cookie;
+    bool alone = true;  // no other node is in the sandbox, and none is looked for
+    // Mnesia does not wait for members of the cluster that are not in the sandbox.
+    bool force_boot = false;
 };
 
 // Writes the files below `plan.directory`.
 void write_configuration(const SandboxPlan& plan);
 
-// For the broker and, as far as it looks at it, its epmd. Of this process's own environment it has
-// only where programs and libraries are found.
+// For the broker and, as far as it looks at it, the epmd of its host. Of this process's own
+// environment it has only where programs and libraries are found.
 Environment sandbox_environment(const SandboxPlan& plan);
 
 // Where the broker logs.
@@ -59,9 +64,5 @@ Path log_directory(const SandboxPlan& plan);
 
 // The lines of a rabbitmq.conf that a sandbox takes over (above).
 std::string taken_over(std::string_view rabbitmq_conf);
-
-// Erlang's resolver in a file: names of this machine and `node_host` are 127.0.0.1, and there are
-// no others, so no other node is found.
-std::string inetrc(std::string_view node_host);
 
 }  // namespace hot_backup

@@ -8,9 +8,9 @@
 #include "sidecar/transfer/delivery.hpp"
 #include "sidecar/transfer/live_definitions.hpp"
 #include "sidecar/transfer/queue_reader.hpp"
+#include "sidecar/transfer/source_contents.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <deque>
 #include <map>
 #include <memory>
@@ -19,20 +19,13 @@
 namespace hot_backup {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using namespace std::chrono_literals;
-
 // How many messages are skipped between two looks at the target and at interrupts.
 constexpr std::uint64_t look_up_every = 1000;
-// How long the queues of a broker that was just booted may take to serve, and one to say what it
-// has.
-constexpr auto serving_time = 2min;
-constexpr auto answer_time = 10s;
 
-// A user of the source's for us: nobody knows the passwords of those that it has.
-AmqpAddress admit(const TransferSource& source, const TransferPlan& plan) {
-    const AmqpAddress address{source.amqp_port, "rabbitmq-hot-backup-" + random_uuid(),
-                              random_uuid()};
+// A user of the source's for us, on whichever port: nobody knows the passwords of those that it
+// has.
+AmqpAddress admit(Broker& source, const TransferPlan& plan) {
+    const AmqpAddress address{0, "rabbitmq-hot-backup-" + random_uuid(), random_uuid()};
     OrderedJson definitions;
     definitions["users"] = OrderedJson::array(
         {{{"name", address.user}, {"password", address.password}, {"tags", "administrator"}}});
@@ -47,45 +40,13 @@ AmqpAddress admit(const TransferSource& source, const TransferPlan& plan) {
                                               {"write", ".*"},
                                               {"read", ".*"}});
     }
-    import_definitions(source.broker, definitions);
+    import_definitions(source, definitions);
     return address;
 }
 
-// What a queue of the source holds.
-struct Contents {
-    std::optional<std::uint64_t> messages = {};  // none for a stream
-    std::string directory = {};                  // of a stream
-};
-
-using AllContents = std::map<QueueName, Contents>;
-
-// A quorum queue needs a while after the boot until it has a leader.
-AllContents list_contents(const TransferPlan& plan, Broker& source) {
-    const auto deadline = Clock::now() + serving_time;
-    for (;;) {
-        const bool last = Clock::now() >= deadline;
-        AllContents contents;
-        source.stream_inventory(answer_time, [&](const ServedQueue& queue) {
-            if (queue.running()) {
-                contents[{queue.vhost, queue.name}] =
-                    queue.type == "stream"
-                        ? Contents{{}, queue.directory}
-                        : Contents{queue.ready.value_or(0) + queue.unacknowledged.value_or(0), {}};
-            }
-        });
-        const auto missing = std::find_if(
-            plan.queues.begin(), plan.queues.end(),
-            [&](const PlannedQueue& queue) { return !contents.contains(queue.move.from); });
-        if (missing == plan.queues.end()) {
-            return contents;
-        }
-        if (last) {
-            throw Error(ErrorCode::failed,
-                        describe(missing->move.from) + " of the backup does not come up",
-                        "See the log of the broker that was booted from the backup; leave the "
-                        "queue out if it did not serve at the time of the backup either.");
-        }
-        source.wait(500ms);
+void keep_alive(const TransferSource& source) {
+    for (const auto& node : source) {
+        node.broker.keep_alive();
     }
 }
 
@@ -115,15 +76,15 @@ public:
     Transfer(const TransferPlan& plan, const TransferSource& source, Broker& target,
              Journal& journal, const TransferOptions& options, const TransferCallbacks& callbacks)
         : source_(source),
-          contents_(list_contents(plan, source.broker)),
-          address_(admit(source, plan)),
+          contents_(list_contents(plan, source)),
+          address_(admit(source.front().broker, plan)),
           target_(target),
           journal_(journal),
           limiter_(options.rate_limit),
           callbacks_(callbacks) {}
 
     void run(const PlannedQueue& queue) {
-        if (has_compressed_batches(queue)) {
+        if (is_out_of_reach(queue) || has_compressed_batches(queue)) {
             return;
         }
         const auto& to = queue.move.to;
@@ -158,22 +119,44 @@ public:
     }
 
 private:
+    bool is_out_of_reach(const PlannedQueue& queue) {
+        const auto& nodes = contents_.at(queue.move.from).out_of_reach;
+        if (!nodes.empty() && !left_out_) {
+            std::string list;
+            for (const auto& node : nodes) {
+                list += (list.empty() ? "" : ", ") + node;
+            }
+            left_out_.emplace(
+                ErrorCode::failed,
+                describe(queue.move.from) +
+                    " of the backup was not restored: too few of its nodes are in the backup (" +
+                    list + ")",
+                "Bring it from a backup that has them. " + others_are_complete());
+        }
+        return !nodes.empty();
+    }
+
+    std::string others_are_complete() const {
+        return "All other queues are complete, as the journal " + journal_.path() +
+               " remembers: remove it before you bring any of them again.";
+    }
+
     bool has_compressed_batches(const PlannedQueue& queue) {
         if (queue.type != "stream") {
             return false;
         }
-        const auto found =
-            find_compressed_batches(source_.streams / contents_.at(queue.move.from).directory);
+        const auto& contents = contents_.at(queue.move.from);
+        const auto found = find_compressed_batches(contents.node->streams / contents.directory);
         if (found && !left_out_) {
             left_out_.emplace(
                 ErrorCode::failed,
                 describe(queue.move.from) + " of the backup was not restored: " +
                     std::to_string(found->messages) + " of its messages, from offset " +
                     std::to_string(found->first_offset) + " on, are in compressed batches",
-                "RabbitMQ gives these to clients of the stream protocol only. Restore the node "
-                "with --target-dir and copy the stream with such a client. All other queues are "
-                "complete, as the journal " +
-                    journal_.path() + " remembers: remove it before you bring any of them again.");
+                std::string(
+                    "RabbitMQ gives these to clients of the stream protocol only. Restore the node "
+                    "with --target-dir and copy the stream with such a client. ") +
+                    others_are_complete());
         }
         return found.has_value();
     }
@@ -199,8 +182,10 @@ private:
     void move_messages(const PlannedQueue& queue, Delivery& delivery) {
         const auto& to = queue.move.to;
         note_doubt(to, delivery);
-        QueueReader reader(address_, queue.move.from, queue.type,
-                           contents_.at(queue.move.from).messages, [this] { look_up(); });
+        const auto& contents = contents_.at(queue.move.from);
+        address_.port = contents.node->amqp_port;
+        QueueReader reader(address_, queue.move.from, queue.type, contents.messages,
+                           [this] { look_up(); });
 
         here_ = before_ = {};
         sent_.clear();
@@ -304,7 +289,7 @@ private:
     }
 
     void look_up() {
-        source_.broker.keep_alive();
+        keep_alive(source_);
         target_.look_up();
     }
 
@@ -332,8 +317,8 @@ void transfer_messages(const TransferPlan& plan, const TransferSource& source, B
                        Journal& journal, const TransferOptions& options,
                        const TransferCallbacks& callbacks) {
     Transfer transfer(plan, source, target, journal, options, callbacks);
-    // The source's connection is kept alive while the target is waited for.
-    target.on_wait([&] { source.broker.keep_alive(); });
+    // The source's connections are kept alive while the target is waited for.
+    target.on_wait([&] { keep_alive(source); });
     try {
         for (const auto& queue : plan.queues) {
             transfer.run(queue);

@@ -49,13 +49,16 @@ TransferPlan plan_transfer(Snapshot& backup, const std::string& rabbitmq_version
 // are declared: a restore that is cut off right after would find the new ones.
 void declare_missing(const TransferPlan& plan, Broker& target, Journal* journal);
 
-// A broker booted from the backup, which is thrown away afterwards: a user is added to it, its
-// messages are taken off its queues.
-struct TransferSource {
+// A broker booted from the backup.
+struct SourceNode {
     Broker& broker;
     std::uint16_t amqp_port = 0;
     Path streams;  // the directory that has those of its streams
 };
+
+// All that were: one, or those of a cluster. They are thrown away afterwards: a user is added to
+// them, their messages are taken off their queues.
+using TransferSource = std::vector<SourceNode>;
 
 struct TransferOptions {
     std::uint64_t rate_limit = 0;  // bytes of messages a second; 0: none
@@ -82,8 +85,9 @@ struct TransferCallbacks {
     std::function<void(const QueueOutcome&)> finished;
 };
 
-// Queue by queue. A stream with messages that cannot be brought (compressed_batches.hpp) gets none;
-// that is an Error when all other queues are complete. After an Error, also an interrupt, it can be
+// Queue by queue. A stream with messages that cannot be brought (compressed_batches.hpp) gets none,
+// nor does a queue that cannot run in the source for want of nodes; that is an Error when all other
+// queues are complete. After an Error, also an interrupt, it can be
 // called again with the same journal and a source booted anew from the same backup, and goes on.
 void transfer_messages(const TransferPlan& plan, const TransferSource& source, Broker& target,
                        Journal& journal, const TransferOptions& options,

@@ -35,7 +35,10 @@ rabbitmq() ->
        "get_type({q, _, Type, _, _}) -> Type.",
        "get_state({q, _, _, State, _}) -> State.",
        "get_pid({q, _, _, _, What}) -> What.",
-       "get_type_state({q, Name, _, _, _}) -> #{name => binary_to_list(Name)}."]},
+       "get_type_state({q, Name, rabbit_stream_queue, _, _}) ->"
+      "    #{name => binary_to_list(Name), nodes => [a@host, b@host]};"
+      "get_type_state({q, _, rabbit_quorum_queue, _, _}) -> #{nodes => #{b@host => <<\"ID\">>}};"
+      "get_type_state(_) -> #{}."]},
      {ra,
       ["consistent_query(no_leader = Server, _, _) -> {timeout, Server};"
        "consistent_query(dead, _, _) -> {error, noproc};"
@@ -53,15 +56,16 @@ rabbitmq() ->
 queues_say_what_they_hold() ->
     ?assertEqual(
        [#{name => <<"classic">>, type => <<"classic">>, state => <<"running">>, ready => 3,
-          unacknowledged => 4},
+          unacknowledged => 4, nodes => []},
         #{name => <<"empty stream">>, type => <<"stream">>, state => <<"running">>,
-          directory => <<"empty stream">>},
+          directory => <<"empty stream">>, nodes => [<<"a@host">>, <<"b@host">>]},
         #{name => <<"other">>, type => <<"rabbit_other_queue">>, state => <<"running">>,
-          ready => 0, unacknowledged => 0},
+          ready => 0, unacknowledged => 0, nodes => []},
         #{name => <<"quorum">>, type => <<"quorum">>, state => <<"running">>, ready => 5,
-          unacknowledged => 6},
+          unacknowledged => 6, nodes => [<<"b@host">>]},
         #{name => <<"stream">>, type => <<"stream">>, state => <<"running">>,
-          directory => <<"stream">>, first_offset => 5, last_offset => 14}],
+          directory => <<"stream">>, first_offset => 5, last_offset => 14,
+          nodes => [<<"a@host">>, <<"b@host">>]}],
        inventory([{q, <<"classic">>, rabbit_classic_queue, live, {3, 4}},
                   {q, <<"quorum">>, rabbit_quorum_queue, live, {5, 6}},
                   {q, <<"stream">>, rabbit_stream_queue, live, none},

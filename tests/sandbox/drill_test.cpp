@@ -2,6 +2,7 @@
 #include "tests/harness/amqp_client.hpp"
 #include "tests/harness/wait.hpp"
 #include "tests/integration/support.hpp"
+#include "tests/sandbox/sockets.hpp"
 #include "tests/sandbox/support.hpp"
 #include "tests/tools/image.hpp"
 
@@ -10,9 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-#include <set>
-#include <sstream>
 
 using namespace harness;
 using namespace sandbox_test;
@@ -20,50 +18,6 @@ using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 namespace {
-
-struct TcpSocket {
-    std::string local;  // as in /proc: address:port in hexadecimal digits
-    std::string remote;
-    bool listens = false;
-};
-
-// The TCP sockets that a process has.
-std::vector<TcpSocket> sockets_of(pid_t process) {
-    const fs::path proc = "/proc/" + std::to_string(process);
-    std::set<std::string> inodes;
-    std::error_code gone;
-    for (fs::directory_iterator fd(proc / "fd", gone), end; !gone && fd != end;
-         fd.increment(gone)) {
-        std::error_code closed;
-        const auto target = fs::read_symlink(fd->path(), closed).string();
-        if (target.starts_with("socket:[")) {
-            inodes.insert(target.substr(8, target.size() - 9));
-        }
-    }
-    std::vector<TcpSocket> sockets;
-    for (const char* table : {"net/tcp", "net/tcp6"}) {
-        std::ifstream lines(proc / table);
-        for (std::string line; std::getline(lines, line);) {
-            std::istringstream fields(line);
-            std::string number, local, remote, state, skipped, inode;
-            fields >> number >> local >> remote >> state;
-            for (int n = 0; n < 5; ++n) {
-                fields >> skipped;
-            }
-            fields >> inode;
-            if (inodes.contains(inode)) {
-                sockets.push_back({local, remote, state == "0A"});
-            }
-        }
-    }
-    return sockets;
-}
-
-bool is_loopback(const std::string& address) {
-    const auto host = address.substr(0, address.find(':'));
-    return host == "0100007F" || host == "00000000000000000000000001000000" ||
-           host == "0000000000000000FFFF00000100007F";
-}
 
 // What of a node a drill could touch.
 struct Untouched {

@@ -38,7 +38,7 @@ Process& wait_for_broker(Process& drill, const fs::path& scratch, bool booted) {
              [&] { return std::ranges::any_of(processes_of(scratch), is_broker); });
     const fs::path directory = scratch / names_in(scratch).back();
     wait_for("its boot", 60s, [&] {
-        return !booted || read_file(directory / "log/rabbitmq-server.output").find("completed") !=
+        return !booted || read_file(directory / "1/log/rabbitmq-server.output").find("completed") !=
                               std::string::npos;
     });
     return drill;

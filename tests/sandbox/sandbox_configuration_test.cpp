@@ -22,7 +22,8 @@ SandboxPlan plan_in(const Path& directory) {
     plan.directory = directory;
     plan.restored.node = "rabbit@broker-1.example.com";
     plan.restored.data_directory = directory / "node";
-    plan.ports = {21'001, 21'002, 21'003};
+    plan.hosts = {{"broker-1.example.com", "127.0.0.2", 21'001}};
+    plan.ports = {21'002, 21'003};
     plan.cookie = "COOKIE";
     return plan;
 }
@@ -73,6 +74,10 @@ TEST_CASE("nothing of our environment reaches a sandbox but where programs are f
     CHECK(environment.at("ERL_LIBS") == "/opt/ours");
     CHECK(environment.at("RABBITMQ_MNESIA_DIR") == (directory / "node").string());
     CHECK(environment.at("RABBITMQ_PLUGINS_DIR") == "/opt/ours:/opt/rabbitmq/plugins");
+    CHECK(environment.at("ERL_EPMD_PORT") == "21001");
+    CHECK(environment.at("HOT_BACKUP_HOSTS") == "127.0.0.2=21001");
+    CHECK(environment.contains("HOT_BACKUP_ALONE"));
+    CHECK(environment.at("ERL_FLAGS").find("dist_auto_connect never") != std::string::npos);
     CHECK(environment.at("HOT_BACKUP_CLOCK") == "1699395200123456");  // a week before
     CHECK(environment.at("PATH") == std::getenv("PATH"));
     CHECK_FALSE(environment.contains("RABBITMQ_CTL_ERL_ARGS"));
@@ -80,12 +85,52 @@ TEST_CASE("nothing of our environment reaches a sandbox but where programs are f
     CHECK_FALSE(environment.contains("RABBITMQ_FEATURE_FLAGS_FILE"));
 }
 
-TEST_CASE("a sandbox knows its own node's host and no other") {
-    const auto file = inetrc("broker-1.example.com");
+TEST_CASE("nodes of a sandbox look for each other, by their hosts' own epmds") {
+    const TempDir directory;
+    auto plan = plan_in(directory.path());
+    plan.alone = false;
+    plan.hosts.push_back({"broker-2.example.com", "127.0.0.3", 21'009});
+    plan.restored.node = "rabbit@broker-2.example.com";
+    const auto environment = sandbox_environment(plan);
+    CHECK(environment.at("ERL_EPMD_PORT") == "21009");
+    CHECK(environment.at("HOT_BACKUP_HOSTS") == "127.0.0.2=21001,127.0.0.3=21009");
+    CHECK(environment.at("ERL_FLAGS").find("dist_auto_connect") == std::string::npos);
+    CHECK_FALSE(environment.contains("HOT_BACKUP_ALONE"));
+}
+
+TEST_CASE("a node that is told not to wait for others finds the file for it") {
+    const TempDir directory;
+    auto plan = plan_in(directory.path());
+    std::filesystem::create_directory(plan.restored.data_directory);
+    write_configuration(plan);
+    CHECK_FALSE(std::filesystem::exists(directory / "node/force_load"));
+    const TempDir other;
+    plan.directory = other.path();
+    plan.force_boot = true;
+    write_configuration(plan);
+    CHECK(std::filesystem::exists(directory / "node/force_load"));
+}
+
+TEST_CASE("a sandbox knows its own nodes' hosts and no other") {
+    const auto hosts = hosts_of({"rabbit@broker-1.example.com", "rabbit@broker-2.example.com",
+                                 "other@broker-1.example.com"});
+    REQUIRE(hosts.size() == 2);
+    CHECK(&host_for(hosts, "other@broker-1.example.com") == &hosts[0]);
+    const auto file = inetrc(hosts);
     CHECK(file.find("{lookup, [file]}.") != std::string::npos);
     CHECK(file.find(R"({hosts_file, ""}.)") != std::string::npos);
-    CHECK(file.find(R"({host, {127,0,0,1}, ["localhost", )") != std::string::npos);
-    CHECK(file.find(R"("broker-1", "broker-1.example.com")") != std::string::npos);
-    CHECK(inetrc("192.168.0.5").find("192") == std::string::npos);
-    CHECK(inetrc("odd\"name").find(R"("odd\"name")") != std::string::npos);
+    CHECK(file.find(R"({host, {127,0,0,1}, ["localhost")") != std::string::npos);
+    CHECK(file.find(R"({host, {127,0,0,2}, ["broker-1.example.com", "broker-1"]}.)") !=
+          std::string::npos);
+    CHECK(file.find(R"({host, {127,0,0,3}, ["broker-2.example.com", "broker-2"]}.)") !=
+          std::string::npos);
+    CHECK(inetrc(hosts_of({"rabbit@odd\"name"})).find(R"("odd\"name")") != std::string::npos);
+}
+
+TEST_CASE("a host that is an address is reached at it, and localhost is what it is") {
+    auto hosts = hosts_of({"rabbit@192.168.0.5", "rabbit@localhost"});
+    CHECK(inetrc(hosts).find("192") == std::string::npos);
+    hosts[0].epmd = 1;
+    hosts[1].epmd = 2;
+    CHECK(host_variable(hosts) == "192.168.0.5=1,127.0.0.1=2");
 }

@@ -79,8 +79,8 @@ Transferred transfer(const std::vector<std::string>& queues, const Wishes& wishe
     }
     transfer_messages(
         result.plan,
-        {source, source_broker().amqp_port(), source_broker().data_directory() / "stream"}, target,
-        journal, {}, complete(wishes.callbacks, result.outcomes));
+        {{source, source_broker().amqp_port(), source_broker().data_directory() / "stream"}},
+        target, journal, {}, complete(wishes.callbacks, result.outcomes));
     journal.remove();
     return result;
 }
