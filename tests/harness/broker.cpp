@@ -95,13 +95,21 @@ Broker::Broker(BrokerOptions options)
       home_(rabbitmq_home(options_.launcher)),
       data_(options_.data.empty() ? files_ / "data" : options_.data),
       epmd_(options_.epmd           ? options_.epmd
+            : options_.host         ? std::make_shared<const Epmd>(*options_.host)
             : options_.data.empty() ? shared_epmd()
                                     : std::make_shared<const Epmd>()),
-      node_(options_.node.empty() ? "test" + std::to_string(amqp_port_.number()) + "@localhost"
+      node_(options_.node.empty() ? "test" + std::to_string(amqp_port_.number()) + "@" + host_name()
                                   : options_.node),
       cookie_(options_.cookie.empty() ? random_cookie() : options_.cookie) {
+    if (options_.host != nullptr) {
+        options_.launcher = options_.host->launcher();
+    }
     write_configuration();
     start();
+}
+
+std::string Broker::host_name() const {
+    return options_.host != nullptr ? options_.host->address() : "localhost";
 }
 
 void Broker::write_configuration() {
@@ -129,6 +137,7 @@ void Broker::write_configuration() {
     }
     write_file(files_ / "enabled_plugins", "[" + joined(plugins) + "].\n");
     write_file(files_ / "advanced.config", advanced_configuration());
+    write_file(files_ / "inetrc", "{domain, \"test\"}.\n");
 }
 
 std::string Broker::advanced_configuration() const {
@@ -150,9 +159,19 @@ Environment Broker::client_environment() const {
             {"LANG", "C.UTF-8"}};
 }
 
+ProcessOptions Broker::client_options() const {
+    return {.environment = client_environment(), .launcher = options_.launcher};
+}
+
 Environment Broker::node_environment() const {
-    const std::string loopback = "-kernel inet_dist_use_interface {127,0,0,1}";
     Environment environment = options_.environment;
+    std::string loopback = "-kernel inet_dist_use_interface {127,0,0,1}";
+    if (options_.host != nullptr) {
+        loopback = "";  // others have to reach it
+        environment["RABBITMQ_USE_LONGNAME"] = "true";
+        // Commands are nodes, too, and want a host name with a domain.
+        environment["ERL_INETRC"] = (files_ / "inetrc").string();
+    }
     environment.merge(client_environment());
     environment.merge(Environment{
         {"RABBITMQ_NODENAME", node_},
@@ -202,6 +221,7 @@ void Broker::await() {
 
 void Broker::wait_until_serving() {
     wait_for("the AMQP listener", 120s, [this] {
+        const Visit visit(options_.host);
         if (!process_->running()) {
             throw Error(ErrorCode::failed, "it ended");
         }
@@ -253,6 +273,7 @@ erlang::NodeConnection Broker::connect() const {
     static std::mutex environment;
     const std::lock_guard lock(environment);
     epmd_->select();
+    const Visit visit(options_.host);
     return erlang::NodeConnection(
         {.node = node_, .cookie = cookie_, .loopback_port = distribution_port_.number()});
 }
