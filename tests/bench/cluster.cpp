@@ -89,7 +89,7 @@ bool measure(std::size_t nodes, double delay, int rounds) {
     std::snprintf(text.data(), text.size(),
                   "a network with a round trip of %.2f ms (measured %.2f)", delay,
                   static_cast<double>(round_trip.count()) / 1000);
-    return measure(harness::Cluster(network), text.data(), rounds);
+    return measure(harness::Cluster(nodes, network), text.data(), rounds);
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ void Broker::write_configuration() {
 std::string Broker::advanced_configuration() const {
     std::vector<std::string> settings = options_.settings;
     if (options_.hot_backup) {
-        settings.push_back("{executable,\"" + cli_path().string() + "\"}");
+        settings.push_back("{executable,\"" + engine().string() + "\"}");
         settings.push_back("{repository,\"" + repository().string() + "\"}");
     }
     std::vector<std::string> applications{"{rabbitmq_hot_backup,[" + joined(settings) + "]}"};
@@ -186,7 +186,8 @@ Environment Broker::node_environment() const {
         // The script then becomes the VM instead of waiting for it, and -noinput takes the input
         // away again.
         {"RABBITMQ_ALLOW_INPUT", "true"},
-        {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-noinput " + loopback},
+        {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+         "-noinput " + loopback + " " + options_.erlang_arguments},
         // Any free port: the default is a range of eleven for all commands of the machine.
         {"RABBITMQ_CTL_DIST_PORT_MIN", "0"},
         {"RABBITMQ_CTL_DIST_PORT_MAX", "0"},
@@ -254,6 +255,10 @@ hot_backup::RabbitmqVersion Broker::version() const {
     return version_of(home_);
 }
 
+const std::filesystem::path& Broker::engine() const {
+    return options_.engine.empty() ? cli_path() : options_.engine;
+}
+
 pid_t Broker::pid() const {
     return process_->pid();
 }
@@ -261,7 +266,7 @@ pid_t Broker::pid() const {
 std::vector<pid_t> Broker::port_programs() const {
     // The plugin runs the same executable for other things, too: it lists what is in the
     // repository.
-    const std::string command = cli_path().string() + '\0' + "port" + '\0';
+    const std::string command = engine().string() + '\0' + "port" + '\0';
     std::vector<pid_t> programs = descendants(pid());
     std::erase_if(programs, [&](pid_t program) {
         return read_file("/proc/" + std::to_string(program) + "/cmdline") != command;

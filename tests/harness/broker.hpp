@@ -26,6 +26,7 @@ namespace harness {
 
 struct BrokerOptions {
     bool hot_backup = true;                 // with the plugin of this build
+    std::filesystem::path engine = {};      // the plugin's program; none: this build's
     std::vector<std::string> plugins = {};  // further plugins to enable, by name
     std::string configuration = {};         // lines to add to rabbitmq.conf
     // Erlang terms for the environment of application rabbitmq_hot_backup, each "{key, Value}".
@@ -45,6 +46,8 @@ struct BrokerOptions {
     // Of another system (ProcessOptions), whose RabbitMQ this is then. It sees the temporary
     // directory and the project's.
     std::vector<std::string> launcher = {};
+    // Of Erlang's VM.
+    std::string erlang_arguments = {};
     // Where it runs in place of this machine, with long names; it outlives the broker. Not together
     // with a launcher.
     const NetworkHost* host = nullptr;
@@ -119,6 +122,7 @@ private:
     erlang::NodeConnection connect() const;
     void write_configuration();
     std::string host_name() const;
+    const std::filesystem::path& engine() const;
     std::string advanced_configuration() const;
     Environment node_environment() const;
     std::string command(const std::string& name, const std::vector<std::string>& arguments,

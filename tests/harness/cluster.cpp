@@ -22,9 +22,10 @@ Cluster::Cluster(std::size_t nodes, BrokerOptions options) : options_(std::move(
     join_all();
 }
 
-Cluster::Cluster(const Network& network, BrokerOptions options) : options_(std::move(options)) {
+Cluster::Cluster(std::size_t nodes, const Network& network, BrokerOptions options)
+    : options_(std::move(options)) {
     options_.cookie = common_cookie();
-    start(std::vector<NodeImage>(network.size()), &network);
+    start(std::vector<NodeImage>(nodes), &network);
     join_all();
 }
 

@@ -22,8 +22,8 @@ class Cluster {
 public:
     // Starts `nodes` brokers and lets all of them join the first.
     explicit Cluster(std::size_t nodes, BrokerOptions options = {});
-    // The same with one on each host of the network, which outlives the cluster.
-    explicit Cluster(const Network& network, BrokerOptions options = {});
+    // The same on the first hosts of a network, which outlives the cluster.
+    Cluster(std::size_t nodes, const Network& network, BrokerOptions options = {});
     // Boots images of a cluster, all at the same time: each waits for the others. The originals may
     // run beside them.
     Cluster(const std::vector<NodeImage>& images, BrokerOptions options);

@@ -229,6 +229,7 @@ public:
     std::atomic<double> loss{0};
     // Of each host, a bit for each one that it does not reach.
     std::array<std::atomic<std::uint32_t>, most_hosts> blocked{};
+    std::atomic<std::uint64_t> kept_back{0};
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -319,7 +320,9 @@ void Network::Switch::receive(std::size_t from) {
 void Network::Switch::deliver() {
     while (!on_their_way_.empty() && on_their_way_.front().due <= Clock::now()) {
         const Frame& frame = on_their_way_.front();
-        if ((blocked[frame.from].load() >> frame.to & 1U) == 0) {
+        if ((blocked[frame.from].load() >> frame.to & 1U) != 0) {
+            ++kept_back;
+        } else {
             // A full queue loses it, as in other networks.
             [[maybe_unused]] const auto written =
                 write(interfaces_[frame.to], frame.bytes.data(), frame.bytes.size());
@@ -366,6 +369,10 @@ void Network::heal() {
     for (auto& hosts : switch_->blocked) {
         hosts = 0;
     }
+}
+
+std::uint64_t Network::kept_back() const {
+    return switch_->kept_back;
 }
 
 }  // namespace harness

@@ -80,6 +80,8 @@ public:
     void isolate(std::size_t host);
     // Nobody is kept apart any more.
     void heal();
+    // How many frames have not arrived because of that, since the network began.
+    std::uint64_t kept_back() const;
 
 private:
     class Switch;

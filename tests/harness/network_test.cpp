@@ -66,6 +66,7 @@ TEST_CASE("hosts of a network are kept apart") {
     Network network(3);
     network.block(0, 1);
     CHECK_FALSE(is_reached(network, 0, 1));
+    CHECK(network.kept_back() == 1);
     CHECK(is_reached(network, 1, 0));
     network.isolate(2);
     CHECK_FALSE(is_reached(network, 2, 1));
