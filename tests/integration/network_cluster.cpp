@@ -141,7 +141,8 @@ MachineWatch::MachineWatch()
           }
       }) {}
 
-HaltedBackup::HaltedBackup(NetworkCluster& cluster, std::size_t coordinator, const Moment& moment)
+HaltedBackup::HaltedBackup(NetworkCluster& cluster, std::size_t coordinator, const Moment& moment,
+                           const std::vector<std::string>& arguments)
     : cluster_(cluster),
       coordinator_(coordinator),
       victim_(moment.role == Role::coordinator ? coordinator
@@ -154,8 +155,9 @@ HaltedBackup::HaltedBackup(NetworkCluster& cluster, std::size_t coordinator, con
           }
           cluster_probe(victim_broker(), "break_at", {erlang::atom(moment.step)});
           const Broker& conducting = cluster.cluster().at(coordinator);
-          return Process(cli_path(), create_arguments(conducting, repository()),
-                         conducting.client_options());
+          auto all = create_arguments(conducting, repository());
+          all.insert(all.end(), arguments.begin(), arguments.end());
+          return Process(cli_path(), all, conducting.client_options());
       }()) {
     wait_for("the moment", 60s, [&] { return halts(victim_broker()) || !create_.running(); });
     INFO(create_.output() << create_.error_output());

@@ -71,7 +71,8 @@ private:
 class HaltedBackup {
 public:
     // Returns when the node of that role has come to that moment, and stands there.
-    HaltedBackup(NetworkCluster& cluster, std::size_t coordinator, const Moment& moment);
+    HaltedBackup(NetworkCluster& cluster, std::size_t coordinator, const Moment& moment,
+                 const std::vector<std::string>& arguments = {});
 
     std::size_t coordinator() const noexcept { return coordinator_; }
     // The node that stands.
