@@ -121,6 +121,25 @@ TEST_CASE("a port program that is stopped around the stop holds nobody") {
     }
 }
 
+TEST_CASE("a port program that hangs before the stop does not keep others from an end") {
+    std::size_t round = 0;
+    for (const Role role : roles) {
+        const Moment moment{role, "ready"};
+        INFO(moment);
+        HaltedBackup backup(shared(), round++ % NetworkCluster::nodes, moment);
+        {
+            const Stopped stopped(port_program(backup.victim_broker()));
+            backup.go_on();
+            backup.create().signal(SIGINT);
+            CHECK(backup.create().wait().exit_code == 130);
+            CHECK_FALSE(backup.finish_without_create());
+            check_over(backup, others(backup.victim()));
+        }
+        shared().wait_until_idle(all_nodes());
+        shared().check_next_backup();
+    }
+}
+
 TEST_CASE("a program or a node that fails within the stop holds nobody else") {
     std::size_t round = 0;
     for (const Role role : roles) {

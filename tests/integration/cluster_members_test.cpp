@@ -110,7 +110,11 @@ TEST_CASE("a node that joins, and one that leaves") {
     Names with_another = members();
     with_another.insert(another->node());
     std::size_t round = 0;
+    const bool has_checkpoint = metadata_store(shared().cluster().at(0)) == "mnesia";
     for (const Moment& moment : moments) {
+        if (moment.step == std::string("activated") && !has_checkpoint) {
+            continue;
+        }
         INFO(moment);
         {
             INFO("join");

@@ -99,3 +99,52 @@ TEST_CASE("a partition that lasts costs the backup, and nothing else") {
     }
     shared().check_logged_pauses();
 }
+
+TEST_CASE("a partition in one direction costs the backup, and nothing else") {
+    auto& network = shared().network();
+    std::size_t round = 0;
+    for (const Moment& moment :
+         {Moment{Role::coordinator, "ready"}, Moment{Role::participant, "armed"},
+          Moment{Role::coordinator, "held"}}) {
+        INFO(moment);
+        HaltedBackup backup(shared(), round++ % NetworkCluster::nodes, moment);
+        for (const auto other : others(backup.victim())) {
+            network.block(backup.victim(), other);
+        }
+        backup.go_on();
+        CHECK_FALSE(backup.finish());
+        shared().wait_until_idle(all_nodes());
+        backup.check_pauses(all_nodes());
+        network.heal();
+        shared().restart_application(backup.victim());
+        shared().check_next_backup();
+    }
+}
+
+TEST_CASE("participants that do not reach each other leave nothing") {
+    auto& network = shared().network();
+    std::size_t round = 0;
+    for (const char* step : {"ready", "hold", "prepared"}) {
+        const Moment moment{Role::participant, step};
+        INFO(moment);
+        HaltedBackup backup(shared(), round++ % NetworkCluster::nodes, moment);
+        const std::size_t other = (backup.victim() + 1) % NetworkCluster::nodes;
+        REQUIRE(other != backup.coordinator());
+        network.block(backup.victim(), other);
+        network.block(other, backup.victim());
+        // Long enough for both to have given up each other, before anything goes on.
+        const Broker& broker = backup.victim_broker();
+        const auto is_lost =
+            "not lists:member('" + shared().cluster().at(other).node() + "', nodes()).";
+        wait_for("that it is noticed", 30s, [&] { return broker.eval(is_lost).is_atom("true"); });
+        backup.go_on();
+        // The coordinator reaches both: what they need each other for decides.
+        backup.finish();
+        shared().wait_until_idle(all_nodes());
+        backup.check_pauses(all_nodes());
+        network.heal();
+        shared().restart_application(backup.victim());
+        shared().check_next_backup();
+    }
+    shared().check_logged_pauses();
+}
