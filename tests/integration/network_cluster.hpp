@@ -27,6 +27,18 @@ struct Moment {
 };
 std::ostream& operator<<(std::ostream& out, const Moment& moment);
 
+// What this machine itself did not run for: the longest time for which a thread of the test that
+// wants to run each millisecond did not. Other work on the machine, or below it, is no stop.
+class MachineWatch {
+public:
+    MachineWatch();
+    std::chrono::milliseconds longest() const noexcept { return longest_.load(); }
+
+private:
+    std::atomic<std::chrono::milliseconds> longest_{};
+    std::jthread thread_;  // last: it uses the member above
+};
+
 class NetworkCluster {
 public:
     static constexpr std::size_t nodes = 3;
@@ -50,21 +62,10 @@ public:
     void check_logged_pauses();
 
 private:
+    MachineWatch machine_;
     harness::BrokerOptions options_;
     harness::Network network_;
     harness::Cluster cluster_;
-};
-
-// What this machine itself did not run for: the longest time for which a thread of the test that
-// wants to run each millisecond did not. Other work on the machine, or below it, is no stop.
-class MachineWatch {
-public:
-    MachineWatch();
-    std::chrono::milliseconds longest() const noexcept { return longest_.load(); }
-
-private:
-    std::atomic<std::chrono::milliseconds> longest_{};
-    std::jthread thread_;  // last: it uses the member above
 };
 
 // A backup that `create` has ordered of one node, into one repository for all.
