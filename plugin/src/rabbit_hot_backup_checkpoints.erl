@@ -330,14 +330,16 @@ deactivate_stale() ->
       end, stale(running_nodes())).
 
 -spec orphaned(node()) -> ok.
-%% Mnesia asks the lost node, too, which may take seconds.
+%% Only here: mnesia:deactivate_checkpoint/1 would end it on all nodes, and the lost one may be back
+%% at once and still read its own.
 orphaned(Node) ->
     case running_nodes() of
         [] ->
             ok;
         _ ->
             Names = begun_by(Node, mnesia:system_info(checkpoints)),
-            _ = [spawn(fun() -> mnesia:deactivate_checkpoint(Name) end) || Name <- Names],
+            _ = [spawn(fun() -> mnesia_checkpoint:deactivate([node()], Name) end)
+                 || Name <- Names],
             ok
     end.
 
