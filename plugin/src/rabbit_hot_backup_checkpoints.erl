@@ -4,7 +4,8 @@
 %% one process owns them all: it watches the session that each is for, and deactivates it when the
 %% session ends in whatever way, when it is asked to, and when the plugin stops. What an earlier
 %% life of the plugin (or of the node) left behind is deactivated at the start, on all running
-%% nodes.
+%% nodes. Tables are retained on every node that has them: what another node began is deactivated
+%% here when that node is gone or cannot be reached, for nobody there can do it any more.
 -module(rabbit_hot_backup_checkpoints).
 
 -behaviour(gen_server).
@@ -125,6 +126,7 @@ reap() ->
 -spec init([]) -> {ok, state(), {continue, reap}}.
 init([]) ->
     process_flag(trap_exit, true),
+    ok = net_kernel:monitor_nodes(true),
     {ok, #{}, {continue, reap}}.
 
 -spec handle_continue(reap, state()) -> {noreply, state()}.
@@ -158,6 +160,9 @@ handle_cast({deactivate, Owner}, State) ->
 -spec handle_info(term(), state()) -> {noreply, state()}.
 handle_info({'DOWN', _, process, Owner, _}, State) ->
     {noreply, remove(Owner, State)};
+handle_info({nodedown, Node}, State) ->
+    ok = orphaned(Node),
+    {noreply, State};
 handle_info(_, State) ->
     {noreply, State}.
 
@@ -324,11 +329,28 @@ deactivate_stale() ->
               deactivate_everywhere(Name)
       end, stale(running_nodes())).
 
+-spec orphaned(node()) -> ok.
+%% Only here: mnesia:deactivate_checkpoint/1 would end it on all nodes, and the lost one may be back
+%% at once and still read its own.
+orphaned(Node) ->
+    case running_nodes() of
+        [] ->
+            ok;
+        _ ->
+            Names = begun_by(Node, mnesia:system_info(checkpoints)),
+            _ = [spawn(fun() -> mnesia_checkpoint:deactivate([node()], Name) end)
+                 || Name <- Names],
+            ok
+    end.
+
 -spec stale([node()]) -> [name()].
 stale(Nodes) ->
     {Lists, _} = rpc:multicall(Nodes, mnesia, system_info, [checkpoints], ?ANSWER),
-    Names = lists:append([List || List <- Lists, is_list(List)]),
-    lists:usort([Name || {rabbit_hot_backup, Node, _} = Name <- Names, Node =:= node()]).
+    begun_by(node(), lists:append([List || List <- Lists, is_list(List)])).
+
+-spec begun_by(node(), [term()]) -> [name()].
+begun_by(Begun, Names) ->
+    lists:usort([Name || {rabbit_hot_backup, Node, _} = Name <- Names, Node =:= Begun]).
 
 -spec running_nodes() -> [node()].
 %% None when Mnesia does not run here, as on brokers whose metadata is in Khepri.

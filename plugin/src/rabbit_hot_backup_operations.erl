@@ -387,7 +387,10 @@ run(Source, Session) ->
 
 -spec unreadable(term()) -> rabbit_hot_backup_protocol:error().
 unreadable(Reason) ->
-    rabbit_hot_backup_protocol:error(failed, "reading what is streamed failed: ~tp", [Reason]).
+    rabbit_hot_backup_protocol:error(
+      failed, "reading what is streamed failed: ~tp", [Reason],
+      "Try it again: Mnesia's checkpoint cannot be read while a node joins or leaves the cluster, or "
+      "a table is made or removed. If none was, look into the log of the broker.").
 
 -spec hand_over({hand_over, Run :: pid(), rabbit_hot_backup_metadata:delivery()},
                 Session :: pid()) -> ok | {error, term()}.

@@ -6,6 +6,8 @@
 #include "sidecar/engine/interrupt.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 
 namespace hot_backup {
 namespace {
@@ -74,6 +76,22 @@ Finished await(Broker& broker, std::uint64_t job, Output& output) {
     }
 }
 
+// What is interrupted before its job is known could not be cancelled, and would go on: the answer
+// is waited for, for a while.
+std::function<void()> patient_interrupt() {
+    return [interrupted = std::optional<erlang::Clock::time_point>()]() mutable {
+        try {
+            throw_if_interrupted();
+        } catch (const Error&) {
+            const auto now = erlang::Clock::now();
+            interrupted = interrupted.value_or(now);
+            if (now > *interrupted + quick) {
+                throw;
+            }
+        }
+    };
+}
+
 // What the operator has interrupted goes on in no node.
 void cancel(Broker& broker, std::uint64_t job) noexcept {
     broker.on_interrupt({});
@@ -117,7 +135,9 @@ void describe(const std::string& id, const ClusterManifest& manifest,
 }  // namespace
 
 ExitCode create_cluster_command(Broker& broker, const Arguments& arguments, Output& output) {
+    broker.on_interrupt(patient_interrupt());
     const auto job = begin(broker, arguments);
+    broker.on_interrupt(throw_if_interrupted);
     Finished finished;
     try {
         finished = await(broker, job, output);

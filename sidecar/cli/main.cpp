@@ -1,10 +1,12 @@
 // rabbitmq-hot-backup: the command line, and the port program that the plugin starts.
+#include "erlang_port/stdio_channel.hpp"
 #include "sidecar/cli/commands.hpp"
 #include "sidecar/engine/interrupt.hpp"
 #include "sidecar/engine/port_program.hpp"
 
 #include <algorithm>
 #include <exception>
+#include <memory>
 #include <string_view>
 
 namespace hot_backup {
@@ -38,7 +40,7 @@ ExitCode run(const Arguments& arguments, Output& output) {
         case Arguments::Command::prune:
             return prune_command(arguments, output);
         case Arguments::Command::port:
-            run_port_program(posix_file_system());
+            run_port_program(posix_file_system(), std::make_unique<erlang::StdioChannel>());
             return exit_done;
     }
     return exit_usage;

@@ -1,15 +1,12 @@
 #include "sidecar/engine/port_program.hpp"
 
-#include "erlang_port/stdio_channel.hpp"
 #include "sidecar/engine/backup.hpp"
 #include "sidecar/engine/interrupt.hpp"
 #include "sidecar/engine/oom_score.hpp"
 
-#include <unistd.h>
-
 #include <iostream>
-#include <memory>
 #include <optional>
+#include <utility>
 
 namespace hot_backup {
 namespace {
@@ -20,9 +17,9 @@ void log_line(const std::string& text) {
 
 }  // namespace
 
-void run_port_program(FileSystem& file_system) {
+void run_port_program(FileSystem& file_system, std::unique_ptr<erlang::Channel> channel) {
     offer_to_oom_killer();
-    Broker broker(std::make_unique<erlang::StdioChannel>(STDIN_FILENO, STDOUT_FILENO));
+    Broker broker(std::move(channel));
     std::optional<std::uint64_t> cancelled;
     broker.on_cancel([&](std::uint64_t job) { cancelled = job; });
 

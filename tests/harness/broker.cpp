@@ -95,13 +95,21 @@ Broker::Broker(BrokerOptions options)
       home_(rabbitmq_home(options_.launcher)),
       data_(options_.data.empty() ? files_ / "data" : options_.data),
       epmd_(options_.epmd           ? options_.epmd
+            : options_.host         ? std::make_shared<const Epmd>(*options_.host)
             : options_.data.empty() ? shared_epmd()
                                     : std::make_shared<const Epmd>()),
-      node_(options_.node.empty() ? "test" + std::to_string(amqp_port_.number()) + "@localhost"
+      node_(options_.node.empty() ? "test" + std::to_string(amqp_port_.number()) + "@" + host_name()
                                   : options_.node),
       cookie_(options_.cookie.empty() ? random_cookie() : options_.cookie) {
+    if (options_.host != nullptr) {
+        options_.launcher = options_.host->launcher();
+    }
     write_configuration();
     start();
+}
+
+std::string Broker::host_name() const {
+    return options_.host != nullptr ? options_.host->address() : "localhost";
 }
 
 void Broker::write_configuration() {
@@ -133,12 +141,13 @@ void Broker::write_configuration() {
     }
     write_file(files_ / "enabled_plugins", "[" + joined(plugins) + "].\n");
     write_file(files_ / "advanced.config", advanced_configuration());
+    write_file(files_ / "inetrc", "{domain, \"test\"}.\n");
 }
 
 std::string Broker::advanced_configuration() const {
     std::vector<std::string> settings = options_.settings;
     if (options_.hot_backup) {
-        settings.push_back("{executable,\"" + cli_path().string() + "\"}");
+        settings.push_back("{executable,\"" + engine().string() + "\"}");
         settings.push_back("{repository,\"" + repository().string() + "\"}");
     }
     std::vector<std::string> applications{"{rabbitmq_hot_backup,[" + joined(settings) + "]}"};
@@ -154,9 +163,19 @@ Environment Broker::client_environment() const {
             {"LANG", "C.UTF-8"}};
 }
 
+ProcessOptions Broker::client_options() const {
+    return {.environment = client_environment(), .launcher = options_.launcher};
+}
+
 Environment Broker::node_environment() const {
-    const std::string loopback = "-kernel inet_dist_use_interface {127,0,0,1}";
     Environment environment = options_.environment;
+    std::string loopback = "-kernel inet_dist_use_interface {127,0,0,1}";
+    if (options_.host != nullptr) {
+        loopback = "";  // others have to reach it
+        environment["RABBITMQ_USE_LONGNAME"] = "true";
+        // Commands are nodes, too, and want a host name with a domain.
+        environment["ERL_INETRC"] = (files_ / "inetrc").string();
+    }
     environment.merge(client_environment());
     environment.merge(Environment{
         {"RABBITMQ_NODENAME", node_},
@@ -171,7 +190,8 @@ Environment Broker::node_environment() const {
         // The script then becomes the VM instead of waiting for it, and -noinput takes the input
         // away again.
         {"RABBITMQ_ALLOW_INPUT", "true"},
-        {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-noinput " + loopback},
+        {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+         "-noinput " + loopback + " " + options_.erlang_arguments},
         // Any free port: the default is a range of eleven for all commands of the machine.
         {"RABBITMQ_CTL_DIST_PORT_MIN", "0"},
         {"RABBITMQ_CTL_DIST_PORT_MAX", "0"},
@@ -206,6 +226,7 @@ void Broker::await() {
 
 void Broker::wait_until_serving() {
     wait_for("the AMQP listener", 120s, [this] {
+        const Visit visit(options_.host);
         if (!process_->running()) {
             throw Error(ErrorCode::failed, "it ended");
         }
@@ -238,6 +259,10 @@ hot_backup::RabbitmqVersion Broker::version() const {
     return version_of(home_);
 }
 
+const std::filesystem::path& Broker::engine() const {
+    return options_.engine.empty() ? cli_path() : options_.engine;
+}
+
 pid_t Broker::pid() const {
     return process_->pid();
 }
@@ -245,7 +270,7 @@ pid_t Broker::pid() const {
 std::vector<pid_t> Broker::port_programs() const {
     // The plugin runs the same executable for other things, too: it lists what is in the
     // repository.
-    const std::string command = cli_path().string() + '\0' + "port" + '\0';
+    const std::string command = engine().string() + '\0' + "port" + '\0';
     std::vector<pid_t> programs = descendants(pid());
     std::erase_if(programs, [&](pid_t program) {
         return read_file("/proc/" + std::to_string(program) + "/cmdline") != command;
@@ -257,6 +282,7 @@ erlang::NodeConnection Broker::connect() const {
     static std::mutex environment;
     const std::lock_guard lock(environment);
     epmd_->select();
+    const Visit visit(options_.host);
     return erlang::NodeConnection(
         {.node = node_, .cookie = cookie_, .loopback_port = distribution_port_.number()});
 }

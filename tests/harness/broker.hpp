@@ -10,6 +10,7 @@
 #include "erlang_port/term.hpp"
 #include "sidecar/rabbitmq_version.hpp"
 #include "tests/harness/epmd.hpp"
+#include "tests/harness/network.hpp"
 #include "tests/harness/port.hpp"
 #include "tests/harness/process.hpp"
 #include "tests/harness/temp_dir.hpp"
@@ -25,6 +26,7 @@ namespace harness {
 
 struct BrokerOptions {
     bool hot_backup = true;                 // with the plugin of this build
+    std::filesystem::path engine = {};      // the plugin's program; none: this build's
     std::vector<std::string> plugins = {};  // further plugins to enable, by name
     std::string configuration = {};         // lines to add to rabbitmq.conf
     // Erlang terms for the environment of application rabbitmq_hot_backup, each "{key, Value}".
@@ -44,6 +46,11 @@ struct BrokerOptions {
     // Of another system (ProcessOptions), whose RabbitMQ this is then. It sees the temporary
     // directory and the project's.
     std::vector<std::string> launcher = {};
+    // Of Erlang's VM.
+    std::string erlang_arguments = {};
+    // Where it runs in place of this machine, with long names; it outlives the broker. Not together
+    // with a launcher.
+    const NetworkHost* host = nullptr;
 };
 
 class Broker {
@@ -64,6 +71,8 @@ public:
     const std::string& cookie() const noexcept { return cookie_; }
     std::filesystem::path cookie_file() const { return files_ / "home/.erlang.cookie"; }
     std::uint16_t amqp_port() const noexcept { return amqp_port_.number(); }
+    // Where its ports are on 127.0.0.1 (Visit). Null: on this machine.
+    const NetworkHost* host() const noexcept { return options_.host; }
     // With rabbitmq_management among the plugins.
     std::uint16_t management_port() const noexcept { return management_port_.number(); }
     const std::filesystem::path& directory() const noexcept { return files_.path(); }
@@ -103,6 +112,8 @@ public:
     // What a client on this machine needs around it to find the node: its epmd and a HOME with the
     // cookie.
     Environment client_environment() const;
+    // The same as options to start it with: on the node's host.
+    ProcessOptions client_options() const;
 
     // The node's log and what it printed on its terminal.
     std::string log() const;
@@ -110,6 +121,8 @@ public:
 private:
     erlang::NodeConnection connect() const;
     void write_configuration();
+    std::string host_name() const;
+    const std::filesystem::path& engine() const;
     std::string advanced_configuration() const;
     Environment node_environment() const;
     std::string command(const std::string& name, const std::vector<std::string>& arguments,

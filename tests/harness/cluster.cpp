@@ -19,10 +19,14 @@ std::string common_cookie() {
 Cluster::Cluster(std::size_t nodes, BrokerOptions options) : options_(std::move(options)) {
     options_.cookie = common_cookie();
     start(std::vector<NodeImage>(nodes));
-    for (std::size_t number = 1; number < nodes_.size(); ++number) {
-        join(*nodes_[number]);
-    }
-    wait_until_whole();
+    join_all();
+}
+
+Cluster::Cluster(std::size_t nodes, const Network& network, BrokerOptions options)
+    : options_(std::move(options)) {
+    options_.cookie = common_cookie();
+    start(std::vector<NodeImage>(nodes), &network);
+    join_all();
 }
 
 Cluster::Cluster(const std::vector<NodeImage>& images, BrokerOptions options)
@@ -33,17 +37,25 @@ Cluster::Cluster(const std::vector<NodeImage>& images, BrokerOptions options)
     wait_until_whole();
 }
 
-void Cluster::start(const std::vector<NodeImage>& images) {
+void Cluster::start(const std::vector<NodeImage>& images, const Network* network) {
     auto options = options_;
     options.await = false;
     for (const auto& image : images) {
         options.data = image.base;
         options.node = image.node;
+        options.host = network != nullptr ? &network->host(nodes_.size()) : nullptr;
         nodes_.push_back(std::make_unique<Broker>(options));
     }
     for (const auto& node : nodes_) {
         node->await();
     }
+}
+
+void Cluster::join_all() const {
+    for (std::size_t number = 1; number < nodes_.size(); ++number) {
+        join(*nodes_[number]);
+    }
+    wait_until_whole();
 }
 
 void Cluster::join(Broker& node) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tests/harness/broker.hpp"
+#include "tests/harness/network.hpp"
 
 #include <cstddef>
 #include <filesystem>
@@ -21,6 +22,8 @@ class Cluster {
 public:
     // Starts `nodes` brokers and lets all of them join the first.
     explicit Cluster(std::size_t nodes, BrokerOptions options = {});
+    // The same on the first hosts of a network, which outlives the cluster.
+    Cluster(std::size_t nodes, const Network& network, BrokerOptions options = {});
     // Boots images of a cluster, all at the same time: each waits for the others. The originals may
     // run beside them.
     Cluster(const std::vector<NodeImage>& images, BrokerOptions options);
@@ -38,7 +41,8 @@ public:
     void kill9();
 
 private:
-    void start(const std::vector<NodeImage>& images);
+    void join_all() const;
+    void start(const std::vector<NodeImage>& images, const Network* network = nullptr);
 
     BrokerOptions options_;
     std::vector<std::unique_ptr<Broker>> nodes_;

@@ -9,8 +9,24 @@ namespace harness {
 
 using namespace std::chrono_literals;
 
-Epmd::Epmd() : process_("epmd", {"-port", port(), "-address", "127.0.0.1"}) {
-    wait_for("epmd", 10s, [this] { return accepts_connections(port_.number()); });
+namespace {
+
+constexpr std::uint16_t usual_port = 4369;
+
+}  // namespace
+
+Epmd::Epmd()
+    : claim_(std::in_place),
+      port_(std::to_string(claim_->number())),
+      process_("epmd", {"-port", port_, "-address", "127.0.0.1"}) {
+    wait_for("epmd", 10s, [this] { return accepts_connections(claim_->number()); });
+}
+
+Epmd::Epmd(const NetworkHost& host)
+    : port_(std::to_string(usual_port)),
+      process_("epmd", {"-port", port_}, {.launcher = host.launcher()}) {
+    const Visit visit(&host);
+    wait_for("epmd", 10s, [] { return accepts_connections(usual_port); });
 }
 
 void Epmd::select() const {

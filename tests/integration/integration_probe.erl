@@ -122,6 +122,8 @@ peak_growth() ->
 
 -spec watch_pauses() -> ok.
 watch_pauses() ->
+    %% Nobody may have asked the one before.
+    _ = [longest_pause() || whereis(integration_pauses) =/= undefined],
     Self = self(),
     spawn(fun() ->
                   process_flag(priority, high),
@@ -132,7 +134,10 @@ watch_pauses() ->
     receive watching -> ok end.
 
 watch_pauses(Last, Longest) ->
-    receive {stop, From} -> From ! {longest, Longest}
+    receive
+        {stop, From} ->
+            true = unregister(integration_pauses),
+            From ! {longest, Longest}
     after 1 ->
             Now = erlang:monotonic_time(millisecond),
             watch_pauses(Now, max(Longest, Now - Last))
