@@ -24,6 +24,11 @@ function copied_text(job) {
     return job.bytes_done > 0 ? fmt_size(job.bytes_done) : '';
 }
 
+// Whether all of a backup is in this node's repository.
+function is_here(backup) {
+    return (backup.parts || []).every(function(part) { return part.state === 'here'; });
+}
+
 // What missing nodes mean for a queue: docs/format.md, `affected`.
 function effect_text(effect) {
     return {lost: 'lost: no member is in the backup',

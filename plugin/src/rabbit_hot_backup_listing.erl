@@ -2,7 +2,7 @@
 %% has is in docs/json.md.
 -module(rabbit_hot_backup_listing).
 
--export([of_node/1, of_node_alone/1, newest/1, newest_verified/1, is_verified/1]).
+-export([of_node/1, bootable/1, newest/1, newest_verified/1, is_verified/1]).
 -export([instant/1, time/2, pause_us/1]).
 
 -type backup() :: rabbit_hot_backup_program:object().
@@ -18,10 +18,13 @@ of_node(Backups) ->
                     (_) -> false
                  end, Backups).
 
--spec of_node_alone([backup()]) -> [backup()].
-%% Without those of the cluster.
-of_node_alone(Backups) ->
-    [Backup || Backup <- of_node(Backups), not is_map_key(<<"parts">>, Backup)].
+-spec bootable([backup()]) -> [backup()].
+%% Those of the node that can be booted here: of a cluster's backup all parts have to be in this
+%% repository.
+bootable(Backups) ->
+    [Backup || Backup <- of_node(Backups),
+               lists:all(fun(#{<<"state">> := State}) -> State =:= <<"here">> end,
+                         maps:get(<<"parts">>, Backup, []))].
 
 -spec newest([backup()]) -> {ok, backup()} | none.
 %% The list begins with the oldest.

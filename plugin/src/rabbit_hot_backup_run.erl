@@ -313,7 +313,7 @@ drill() ->
 -spec drill([rabbit_hot_backup_program:object()]) -> result().
 drill(Backups) ->
     case rabbit_hot_backup_listing:newest_verified(
-           rabbit_hot_backup_listing:of_node_alone(Backups)) of
+           rabbit_hot_backup_listing:bootable(Backups)) of
         {ok, #{<<"backup">> := Backup}} ->
             Start = fun() -> rabbit_hot_backup:start_drill(Backup, actor()) end,
             case do_job(check, Start, infinity) of
@@ -322,9 +322,9 @@ drill(Backups) ->
             end;
         none ->
             {failed, drill, rabbit_hot_backup_protocol:error(
-                              not_found, "there is no verified backup of this node alone to boot",
-                              [],
-                              "Make one, or verify one: rabbitmq-hot-backup verify latest."), #{}}
+                              not_found, "there is no verified backup of this node to boot", [],
+                              "Make one, or verify one: rabbitmq-hot-backup verify latest. A "
+                              "cluster's is booted where one repository has all its parts."), #{}}
     end.
 
 %% ------------------------------------------------------------------

@@ -267,4 +267,26 @@ void change_vhosts(const Surroundings& surroundings, std::stop_token stop) {
     }
 }
 
+void move_leaders(const Surroundings& surroundings, const std::vector<QueueName>& queues,
+                  std::atomic<std::uint64_t>& moved, std::stop_token stop) {
+    Gate::Member member(surroundings.gate);
+    while (member.pass(stop)) {
+        for (const auto& queue : queues) {
+            // While one is being elected there is no leader.
+            const auto has_moved = surroundings.place_of(queue).eval(
+                "{ok, Queue} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"" + queue.vhost +
+                "\">>, queue, <<\"" + queue.name +
+                "\">>)), {Name, _} = amqqueue:get_pid(Queue), "
+                "case ra:members({Name, node()}) of "
+                "{ok, Members, Leader} when Leader =/= undefined -> "
+                "Others = Members -- [Leader], "
+                "Next = lists:nth(rand:uniform(length(Others)), Others), "
+                "ra:transfer_leadership(Leader, Next) =:= ok; "
+                "_ -> false end.");
+            moved += has_moved.is_atom("true") ? 1 : 0;
+        }
+        member.rest(stop, std::chrono::steady_clock::now() + 300ms);
+    }
+}
+
 }  // namespace exactness

@@ -52,5 +52,8 @@ void consume(const Surroundings& surroundings, const Consuming& consuming, std::
 void change_queues(const Surroundings& surroundings, std::stop_token stop);
 // Virtual hosts are made, get a queue with messages, and are deleted after a while.
 void change_vhosts(const Surroundings& surroundings, std::stop_token stop);
+// Quorum queues of a cluster get another leader, some times a second. `moved` counts how often.
+void move_leaders(const Surroundings& surroundings, const std::vector<QueueName>& queues,
+                  std::atomic<std::uint64_t>& moved, std::stop_token stop);
 
 }  // namespace exactness

@@ -90,6 +90,7 @@ TEST_CASE("backups of a cluster under load hold what was confirmed, on whatever 
     const Cluster cluster(3, small_files());
     Load load(nodes_of(cluster), {.bytes_per_second = 5e5});
     for (int cut = 1; cut <= cuts; ++cut) {
+        const auto moved = load.moved_leaders();
         const auto& coordinator = cluster.at(static_cast<std::size_t>(cut) % cluster.size());
         const json summary = back_up(coordinator, load);
         const TempDir scratch;
@@ -102,6 +103,7 @@ TEST_CASE("backups of a cluster under load hold what was confirmed, on whatever 
         // Or nothing would be proven.
         CHECK(examination.verdict.checks > 1000);
         CHECK(examination.raft.entries_in_wal > 0);
+        CHECK(load.moved_leaders() > moved);
     }
 }
 

@@ -83,6 +83,12 @@ Load::Load(std::vector<const harness::Broker*> nodes, const LoadOptions& options
     declare_queues(surroundings_);
     start_pipelines(options);
     start_queues(options);
+    if (surroundings_.brokers.size() > 1) {
+        start([this](std::stop_token stop) {
+            move_leaders(surroundings_, {pipelines_[0].to, pipelines_[1].from}, moved_leaders_,
+                         stop);
+        });
+    }
     if (options.metadata) {
         start([this](std::stop_token stop) { change_queues(surroundings_, stop); });
         start([this](std::stop_token stop) { change_vhosts(surroundings_, stop); });

@@ -8,6 +8,7 @@
 //                                                                       where there are mirrors
 //     transient messages; a queue that is not durable                   not in any image
 //     queues declared, filled and deleted; vhosts made and deleted      metadata
+//     in a cluster: the quorum queues' leaders move from node to node
 //
 // Consumers hold back many messages and acknowledge them in random order: so the files of the
 // classic message store become half empty, and its garbage collection combines them all the time.
@@ -55,6 +56,8 @@ public:
     void run_for(std::uint64_t confirms);
 
     const Ledger& ledger() const noexcept { return ledger_; }
+    // How often a quorum queue has got another leader; in a cluster only.
+    std::uint64_t moved_leaders() const noexcept { return moved_leaders_; }
     const std::vector<Pipeline>& pipelines() const noexcept { return pipelines_; }
 
 private:
@@ -68,6 +71,7 @@ private:
     const std::vector<Pipeline> pipelines_;
     Gate gate_;
     std::atomic<std::uint64_t> last_id_ = 0;
+    std::atomic<std::uint64_t> moved_leaders_ = 0;
     const Surroundings surroundings_;
     mutable std::mutex mutex_;
     std::string failure_;                // guarded by mutex_

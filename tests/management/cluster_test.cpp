@@ -2,6 +2,7 @@
 // backup as its own.
 #include "tests/harness/cluster.hpp"
 #include "tests/harness/cli.hpp"
+#include "tests/harness/temp_dir.hpp"
 #include "tests/harness/wait.hpp"
 #include "tests/management/support.hpp"
 
@@ -138,4 +139,25 @@ TEST_CASE("rabbitmqctl backs up the cluster") {
                                          {{"ERL_LIBS", HOT_BACKUP_PLUGINS_DIR}});
     CHECK(list.exit_code == 0);
     CHECK(list.output.find(newest.at("backup").get<std::string>()) != std::string::npos);
+}
+
+TEST_CASE("a cluster's backup is booted where all its parts are") {
+    const auto& cluster = managed_cluster();
+    const auto client = ready_administrator(cluster.at(0));
+    const std::string apart = run_job(client, "/backups").at("backup");
+    const Json refused = run_job(client, "/backups/" + apart + "/drill");
+    CHECK(refused.at("state") == "failed");
+    CHECK(refused.at("error").at("message").get<std::string>().find(cluster.at(1).node()) !=
+          std::string::npos);
+
+    const harness::TempDir files;
+    for (std::size_t node = 0; node < cluster.size(); ++node) {
+        cluster.at(node).eval("application:set_env(rabbitmq_hot_backup, repository, \"" +
+                              (files / "shared").string() + "\").");
+    }
+    const std::string shared = run_job(client, "/backups").at("backup");
+    const Json drill = run_job(client, "/backups/" + shared + "/drill");
+    INFO(drill.dump());
+    CHECK(drill.at("state") == "done");
+    CHECK(call(client, "GET", "/backups/" + shared, 200).at("booted").at("outcome") == "intact");
 }
