@@ -122,4 +122,16 @@ TEST_CASE("a restore into another cluster that is cut off goes on, and brings no
     CHECK(resumed.line("summary").at("doubtful") == 0);
     CHECK(names_in(scratch.path()).empty());
     check_contents(other.at(1));
+
+    // The nodes of this cluster have one host, and share its epmd in a sandbox, too.
+    const auto created =
+        run_cli({"create", "--node", target.node(), "--cookie-file", target.cookie_file(),
+                 "--repository", scratch / "repository", "--json"},
+                {target.client_environment()});
+    INFO(created.output << created.error_output);
+    REQUIRE(created.exit_code == 0);
+    const auto booted = drill(scratch / "repository", "latest", scratch.path());
+    INFO(booted.output << booted.error_output);
+    CHECK(booted.exit_code == 0);
+    CHECK(booted.line("summary").at("nodes").size() == other.size());
 }
