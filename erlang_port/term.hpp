@@ -2,8 +2,9 @@
 //
 // Every term that the external term format can carry has a place here, so that decode followed by
 // encode gives an equal term. Identifiers (pids, ports, references, funs) are kept as the bytes
-// they came in: the program passes them on and looks no further inside than for a pid's node. Values own their parts; copying
-// a term copies all of it. No member is thread-safe on a term that another thread changes.
+// they came in: the program passes them on and looks no further inside than for a pid's node.
+// Values own their parts; copying a term copies all of it. No member is thread-safe on a term that
+// another thread changes.
 #pragma once
 
 #include <cstddef>

@@ -57,23 +57,29 @@ std::string place_of(const ClusterPart& part) {
     return printable(part.node) + " in " + printable(part.path) + " on " + printable(part.host);
 }
 
-std::vector<ClusterPart> parts_here(const Repository& repository, const std::string& cluster,
-                                    const ClusterManifest& manifest, Output& output) {
+struct Parts {
     std::vector<ClusterPart> here;
+    std::vector<ClusterPart> elsewhere;
+};
+
+Parts find_parts(const Repository& repository, const std::string& cluster,
+                 const ClusterManifest& manifest, Output& output) {
+    Parts parts;
     std::string elsewhere;
     for (const auto& part : manifest.parts) {
         if (repository.has_part(part)) {
-            here.push_back(part);
+            parts.here.push_back(part);
         } else if (part.repository == repository.id()) {
             throw Error(ErrorCode::damaged,
                         "the part of " + printable(part.node) + " in cluster backup " + cluster +
                             " is not in this repository any more",
                         "Restore another backup; or one node's part: --part NODE.");
         } else {
+            parts.elsewhere.push_back(part);
             elsewhere += (elsewhere.empty() ? "" : "; ") + place_of(part);
         }
     }
-    if (here.empty()) {
+    if (parts.here.empty()) {
         throw Error(ErrorCode::not_found,
                     "no part of cluster backup " + cluster + " is in this repository",
                     "Restore each where it is: " + elsewhere + ".");
@@ -81,7 +87,7 @@ std::vector<ClusterPart> parts_here(const Repository& repository, const std::str
     if (!elsewhere.empty()) {
         output.line("Not in this repository, to be restored where they are: " + elsewhere + ".");
     }
-    return here;
+    return parts;
 }
 
 // A manifest that somebody else has written must not lead out of the target.
@@ -98,7 +104,7 @@ Path target_of(const Path& base, const std::string& node) {
 ExitCode restore_cluster(const Repository& repository, const std::string& cluster,
                          const Arguments& arguments, Output& output) {
     const auto manifest = repository.read_cluster(cluster);
-    const auto parts = parts_here(repository, cluster, manifest, output);
+    const auto parts = find_parts(repository, cluster, manifest, output);
     const Path base = arguments.target_dir;
     std::error_code error;
     std::filesystem::create_directory(base, error);
@@ -110,7 +116,7 @@ ExitCode restore_cluster(const Repository& repository, const std::string& cluste
     OrderedJson json{{"backup", cluster}, {"kind", "cluster"}};
     json["parts"] = OrderedJson::array();
     std::size_t lost = 0;
-    for (const auto& part : parts) {
+    for (const auto& part : parts.here) {
         const auto restored =
             restore(repository, part.backup, target_of(base, part.node), arguments, output);
         print(restored.node, part.backup, restored.seconds, output);
@@ -119,11 +125,9 @@ ExitCode restore_cluster(const Repository& repository, const std::string& cluste
         lost += restored.node.lost.size();
     }
     json["elsewhere"] = OrderedJson::array();
-    for (const auto& part : manifest.parts) {
-        if (!repository.has_part(part)) {
-            json["elsewhere"].push_back(
-                {{"node", part.node}, {"path", part.path}, {"host", part.host}});
-        }
+    for (const auto& part : parts.elsewhere) {
+        json["elsewhere"].push_back(
+            {{"node", part.node}, {"path", part.path}, {"host", part.host}});
     }
     output.line("Start all nodes of the cluster at the same time: each waits for the others.");
     for (const auto& missing : manifest.missing) {

@@ -9,9 +9,9 @@
 
 namespace hot_backup {
 
-// Serves the plugin over the channel: standard input and output. Returns when the plugin has closed them: the
-// broker stopped, or ended us. Throws Error when the session cannot go on. A backup that fails is
-// reported to the plugin, and the next request is served.
+// Serves the plugin over the channel: standard input and output. Returns when the plugin has closed
+// them: the broker stopped, or ended us. Throws Error when the session cannot go on. A backup that
+// fails is reported to the plugin, and the next request is served.
 void run_port_program(FileSystem& file_system, std::unique_ptr<erlang::Channel> channel);
 
 }  // namespace hot_backup

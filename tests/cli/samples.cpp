@@ -75,20 +75,7 @@ ClusterPart make_part(const std::filesystem::path& directory, const std::string&
     auto summary = summary_of(node, instant);
     summary.part = PartSummary{cluster_id, node, metadata};
     summary = writer.publish(summary, instant + std::chrono::milliseconds{1500});
-    ClusterPart part;
-    part.node = node;
-    part.backup = writer.id();
-    part.repository = repository.id();
-    part.path = repository.directory();
-    part.host = node.substr(node.find('@') + 1);
-    part.manifest_digest = writer.published().digest;
-    part.manifest_bytes = writer.published().bytes;
-    part.metadata = metadata;
-    part.cut = *summary.cut;
-    part.files = summary.files;
-    part.bytes = summary.bytes;
-    part.stored_bytes = summary.stored_bytes;
-    return part;
+    return repository_test::part_of(repository, writer, summary);
 }
 
 void publish_parts(const std::filesystem::path& directory, const std::string& cluster_id,

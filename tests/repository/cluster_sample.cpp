@@ -17,6 +17,27 @@ Summary sample_part_summary(const std::string& node, bool metadata, const std::s
     return summary;
 }
 
+ClusterPart part_of(const Repository& repository, const BackupWriter& writer,
+                    const Summary& summary) {
+    ClusterPart part;
+    part.node = summary.node;
+    part.backup = writer.id();
+    part.repository = repository.id();
+    part.path = repository.directory();
+    part.host = part.node.substr(part.node.find('@') + 1);
+    part.manifest_digest = writer.published().digest;
+    part.manifest_bytes = writer.published().bytes;
+    part.metadata = summary.part->metadata;
+    part.cut = *summary.cut;
+    part.rabbitmq_version = summary.rabbitmq_version;
+    part.erlang_version = summary.erlang_version;
+    part.data_dir = summary.data_dir;
+    part.files = summary.files;
+    part.bytes = summary.bytes;
+    part.stored_bytes = summary.stored_bytes;
+    return part;
+}
+
 ClusterPart write_part(const Repository& repository, const std::string& node, bool metadata,
                        const std::string& cluster_id, const Lock* lock) {
     std::optional<Lock> own;
@@ -36,24 +57,9 @@ ClusterPart write_part(const Repository& repository, const std::string& node, bo
     }
     const Summary summary = writer.publish(sample_part_summary(node, metadata, cluster_id),
                                            sample_time() + std::chrono::seconds{1});
-    ClusterPart part;
-    part.node = node;
-    part.backup = writer.id();
-    part.repository = repository.id();
-    part.path = repository.directory();
-    part.host = node.substr(node.find('@') + 1);
-    part.manifest_digest = writer.published().digest;
-    part.manifest_bytes = writer.published().bytes;
-    part.metadata = metadata;
-    part.cut = *summary.cut;
+    auto part = part_of(repository, writer, summary);
     part.began_us = -3100;
     part.ended_us = 2100;
-    part.rabbitmq_version = summary.rabbitmq_version;
-    part.erlang_version = summary.erlang_version;
-    part.data_dir = summary.data_dir;
-    part.files = summary.files;
-    part.bytes = summary.bytes;
-    part.stored_bytes = summary.stored_bytes;
     return part;
 }
 

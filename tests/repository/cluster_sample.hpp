@@ -17,6 +17,12 @@ inline constexpr const char* sample_cluster_id = "20261122T073241.512Z";
 hot_backup::Summary sample_part_summary(const std::string& node, bool metadata,
                                         const std::string& cluster_id = sample_cluster_id);
 
+// Of a part that is published, as the manifest of the whole describes it; when its node stood still
+// is not known.
+hot_backup::ClusterPart part_of(const Repository& repository,
+                                const hot_backup::BackupWriter& writer,
+                                const hot_backup::Summary& summary);
+
 // Writes sample_files() as a part, without the metadata where it is to have none, and publishes it:
 // then it is in doubt. `lock` is held already; it is taken where none is given.
 hot_backup::ClusterPart write_part(const Repository& repository, const std::string& node,

@@ -1,6 +1,5 @@
 #include "tests/sandbox/named_cluster.hpp"
 
-#include "sidecar/repository/backup_writer.hpp"
 #include "sidecar/repository/cluster_manifest.hpp"
 #include "sidecar/repository/identifier.hpp"
 #include "sidecar/sandbox/sandbox_hosts.hpp"
@@ -25,25 +24,6 @@ const std::vector<std::string> node_names{"rabbit@node-a", "rabbit@node-b", "rab
 
 std::string running_nodes() {
     return "length(rabbit_hot_backup_compat:running()).";
-}
-
-// The entries of a backup's manifest; files that `contents` names are those or none.
-void copy_entries(ManifestReader& manifest, BackupWriter& writer, const Contents& contents) {
-    std::size_t found = 0;
-    while (const auto entry = manifest.next_file()) {
-        const auto other = contents.find(entry->path);
-        found += other == contents.end() ? 0U : 1U;
-        if (other == contents.end()) {
-            writer.add_entry(*entry);
-        } else if (other->second) {
-            auto file = writer.add_file(entry->path, entry->kind, entry->origin);
-            file.append(*other->second);
-            file.close();
-        }
-    }
-    if (found != contents.size()) {
-        throw std::logic_error("the backup lacks a file that is to be rewritten");
-    }
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "tests/sandbox/support.hpp"
 
 #include "erlang_port/error.hpp"
-#include "sidecar/repository/backup_writer.hpp"
 #include "sidecar/repository/file_reader.hpp"
 #include "sidecar/sandbox/queue_differences.hpp"
 #include "tests/harness/amqp_client.hpp"
@@ -190,13 +189,8 @@ BackedUpNode& backed_up_node() {
     return node;
 }
 
-std::string rewrite_backup(const fs::path& directory, const std::string& backup,
-                           const Contents& contents,
-                           const std::function<void(hot_backup::Summary&)>& change) {
-    const auto repository = Repository::open(posix_file_system(), directory);
-    const Lock lock(posix_file_system(), repository.directory(), "test");
-    BackupWriter writer(repository, lock);
-    auto manifest = repository.read_manifest(backup);
+void copy_entries(hot_backup::ManifestReader& manifest, hot_backup::BackupWriter& writer,
+                  const Contents& contents) {
     std::size_t found = 0;
     while (const auto entry = manifest.next_file()) {
         const auto other = contents.find(entry->path);
@@ -212,6 +206,16 @@ std::string rewrite_backup(const fs::path& directory, const std::string& backup,
     if (found != contents.size()) {
         throw std::logic_error("the backup lacks a file that is to be rewritten");
     }
+}
+
+std::string rewrite_backup(const fs::path& directory, const std::string& backup,
+                           const Contents& contents,
+                           const std::function<void(hot_backup::Summary&)>& change) {
+    const auto repository = Repository::open(posix_file_system(), directory);
+    const Lock lock(posix_file_system(), repository.directory(), "test");
+    BackupWriter writer(repository, lock);
+    auto manifest = repository.read_manifest(backup);
+    copy_entries(manifest, writer, contents);
     auto summary = manifest.summary();
     if (change) {
         change(summary);

@@ -2,6 +2,7 @@
 // backups that were tampered with.
 #pragma once
 
+#include "sidecar/repository/backup_writer.hpp"
 #include "sidecar/repository/repository.hpp"
 #include "tests/harness/amqp_client.hpp"
 #include "tests/harness/broker.hpp"
@@ -47,9 +48,13 @@ struct BackedUpNode {
 };
 BackedUpNode& backed_up_node();
 
-// The files of a backup, but for those that `content` has something else for, or nothing, by path;
-// as a new backup of the same repository, whose summary `change` may change. Returns its ID.
+// What files of a backup are to have instead, or that they are to be left out, by path.
 using Contents = std::map<std::string, std::optional<std::string>>;
+// The entries of a backup's manifest, but for those files, go into another backup.
+void copy_entries(hot_backup::ManifestReader& manifest, hot_backup::BackupWriter& writer,
+                  const Contents& contents);
+// The files of a backup with these contents, as a new backup of the same repository, whose summary
+// `change` may change. Returns its ID.
 std::string rewrite_backup(const std::filesystem::path& repository, const std::string& backup,
                            const Contents& contents,
                            const std::function<void(hot_backup::Summary&)>& change = {});

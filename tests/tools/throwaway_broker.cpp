@@ -68,8 +68,7 @@ void serve(const Options& options, const sigset_t& ending) {
             broker.amqp_port(), tools::TrafficOptions{.messages_per_second = options.rate});
     }
     for (std::size_t number = cluster.size(); number > 1; --number) {
-        write_ready_file(options.ready_file + "." + std::to_string(number),
-                         cluster.at(number - 1));
+        write_ready_file(options.ready_file + "." + std::to_string(number), cluster.at(number - 1));
     }
     write_ready_file(options.ready_file, broker);
     int signal = 0;
