@@ -17,6 +17,9 @@
 
 -type kind() :: backup | drill.
 
+-type run() :: kind() | part.
+%% `part`: what is left to do for this node's part of a backup that another node's schedule had made.
+
 -type status() :: #{time_zone := local | utc,
                     backup := line(),
                     drill := line()}.
@@ -29,9 +32,11 @@
 %% `last`: the last run by schedule since the plugin was started.
 
 -record(state, {plans :: #{kind() => rabbit_hot_backup_plan:plan()},
-                runs = #{} :: #{kind() => pid()},
-                last = #{} :: #{kind() => map()},
+                runs = #{} :: #{run() => pid()},
+                last = #{} :: #{run() => map()},
                 booted = false :: boolean(),
+                %% That nothing has been done for yet; the oldest first.
+                parts = [] :: [{Backup :: binary(), Coordinator :: node()}],
                 %% Backups that are to be verified; the oldest first.
                 unverified = [] :: [{binary(), rabbit_hot_backup_jobs:actor()}]}).
 
@@ -113,9 +118,10 @@ handle_info(look, State) ->
     {noreply, Next};
 handle_info({'EXIT', Pid, Reason}, #state{runs = Runs} = State) ->
     Ended = [Kind || {Kind, Run} <- maps:to_list(Runs), Run =:= Pid],
-    {noreply, lists:foldl(fun(Kind, Left) -> ended(Kind, Reason, Left) end, State, Ended)};
-handle_info({job_ended, Job}, #state{unverified = Unverified} = State) ->
-    {noreply, verify(follow(Job, State#state{unverified = Unverified ++ to_verify(Job)}))};
+    {noreply, follow(lists:foldl(fun(Run, Left) -> ended(Run, Reason, Left) end, State, Ended))};
+handle_info({job_ended, Job}, #state{unverified = Unverified, parts = Parts} = State) ->
+    {noreply, follow(verify(State#state{unverified = Unverified ++ to_verify(Job),
+                                        parts = Parts ++ to_follow(Job)}))};
 handle_info(_, State) ->
     {noreply, State}.
 
@@ -177,11 +183,11 @@ catch_up(#state{plans = #{backup := Plan}} = State) ->
 catch_up(State) ->
     State.
 
--spec start(kind(), rabbit_hot_backup_run:order(), #state{}) -> #state{}.
+-spec start(run(), rabbit_hot_backup_run:order(), #state{}) -> #state{}.
 start(Kind, Order, #state{runs = Runs} = State) ->
     State#state{runs = Runs#{Kind => rabbit_hot_backup_run:start_link(Order)}}.
 
--spec ended(kind(), Reason :: term(), #state{}) -> #state{}.
+-spec ended(run(), Reason :: term(), #state{}) -> #state{}.
 ended(Kind, Reason, #state{runs = Runs, last = Last} = State) ->
     Left = State#state{runs = maps:remove(Kind, Runs)},
     case Reason of
@@ -191,9 +197,13 @@ ended(Kind, Reason, #state{runs = Runs, last = Last} = State) ->
             Left#state{last = Last#{Kind => #{finished => now_s(), outcome => Outcome}}};
         _ ->
             Error = rabbit_hot_backup_protocol:error(failed, "the run crashed: ~tp", [Reason]),
-            ok = rabbit_hot_backup_monitor:failed(Kind, Error),
+            ok = rabbit_hot_backup_monitor:failed(step(Kind), Error),
             Left#state{last = Last#{Kind => #{finished => now_s(), outcome => failed}}}
     end.
+
+-spec step(run()) -> rabbit_hot_backup_monitor:step().
+step(part) -> verify;
+step(Kind) -> Kind.
 
 -spec pause(#state{}) -> pos_integer().
 pause(#state{booted = false}) ->
@@ -215,16 +225,20 @@ now_s() ->
 %% ------------------------------------------------------------------
 %% Backups that somebody asked for
 
--spec follow(rabbit_hot_backup_jobs:job(), #state{}) -> #state{}.
+-spec to_follow(rabbit_hot_backup_jobs:job()) -> [{Backup :: binary(), Coordinator :: node()}].
 %% Of a backup that another node's schedule had made.
-follow(#{kind := backup, state := done, backup := Backup, actor := Actor,
-         part := #{coordinator := Coordinator}}, #state{runs = Runs} = State)
-  when Coordinator =/= node(), not is_map_key(backup, Runs) ->
-    case Actor =:= rabbit_hot_backup_run:actor() of
-        true -> start(backup, {part, Backup, Coordinator}, State);
-        false -> State
-    end;
-follow(_, State) ->
+to_follow(#{kind := backup, state := done, backup := Backup, actor := Actor,
+            part := #{coordinator := Coordinator}}) when Coordinator =/= node() ->
+    [{Backup, Coordinator} || Actor =:= rabbit_hot_backup_run:actor()];
+to_follow(_) ->
+    [].
+
+-spec follow(#state{}) -> #state{}.
+%% One after the other.
+follow(#state{parts = [{Backup, Coordinator} | Others], runs = Runs} = State)
+  when not is_map_key(part, Runs) ->
+    start(part, {part, Backup, Coordinator}, State#state{parts = Others});
+follow(State) ->
     State.
 
 -spec to_verify(rabbit_hot_backup_jobs:job()) -> [{binary(), rabbit_hot_backup_jobs:actor()}].

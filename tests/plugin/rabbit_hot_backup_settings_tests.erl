@@ -21,6 +21,8 @@ nothing_is_required() ->
     ?assertEqual({none, none, local}, {rabbit_hot_backup_settings:schedule(backup),
                                        rabbit_hot_backup_settings:schedule(drill),
                                        rabbit_hot_backup_settings:time_zone()}),
+    ?assertEqual({cluster, false}, {rabbit_hot_backup_settings:schedule_scope(),
+                                    rabbit_hot_backup_settings:schedule_allow_missing()}),
     ?assert(rabbit_hot_backup_settings:verify_after_backup()),
     ?assertEqual({percent, 5}, rabbit_hot_backup_settings:min_free_space()),
     ?assertEqual({none, none, 60000}, {rabbit_hot_backup_settings:hook(before),
@@ -30,10 +32,13 @@ nothing_is_required() ->
     ?assertEqual([], rabbit_hot_backup_settings:retention_options([])).
 
 what_is_set_is_taken() ->
-    set([{schedule, "30 2 * * *"}, {drill_schedule, <<"@weekly">>}, {time_zone, utc},
+    set([{schedule, "30 2 * * *"}, {schedule_scope, node}, {schedule_allow_missing, true},
+         {drill_schedule, <<"@weekly">>}, {time_zone, utc},
          {verify_after_backup, false}, {min_free_space, 1000}, {hook_before, "/bin/true"},
          {hook_after, <<"/bin/false">>}, {hook_timeout, 1000}]),
     ?assertMatch({ok, <<"30 2 * * *">>, _}, rabbit_hot_backup_settings:schedule(backup)),
+    ?assertEqual({node, true}, {rabbit_hot_backup_settings:schedule_scope(),
+                                rabbit_hot_backup_settings:schedule_allow_missing()}),
     ?assertMatch({ok, <<"@weekly">>, _}, rabbit_hot_backup_settings:schedule(drill)),
     ?assertEqual(utc, rabbit_hot_backup_settings:time_zone()),
     ?assertNot(rabbit_hot_backup_settings:verify_after_backup()),
@@ -46,7 +51,8 @@ what_is_set_is_taken() ->
 what_makes_no_sense_is_not_taken() ->
     Default = answers(),
     Names = [schedule, drill_schedule, time_zone, verify_after_backup, min_free_space, hook_before,
-             hook_after, hook_timeout, retention, max_pause, rate_limit],
+             hook_after, hook_timeout, retention, max_pause, rate_limit, schedule_scope,
+             schedule_allow_missing],
     [begin
          set([{Name, Value} || Name <- Names]),
          ok = rabbit_hot_backup_settings:warn(),
@@ -58,7 +64,8 @@ answers() ->
     [rabbit_hot_backup_settings:Function() || Function <- [time_zone, verify_after_backup,
                                                            min_free_space, hook_timeout,
                                                            retention, max_pause,
-                                                           rate_limit]]
+                                                           rate_limit, schedule_scope,
+                                                           schedule_allow_missing]]
         ++ [rabbit_hot_backup_settings:schedule(Job) || Job <- [backup, drill]]
         ++ [rabbit_hot_backup_settings:hook(When) || When <- [before, 'after']].
 

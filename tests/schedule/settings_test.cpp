@@ -34,6 +34,8 @@ TEST_CASE("settings of rabbitmq.conf reach the plugin, and need not wait for it"
 hot_backup.max_pause = 120ms
 hot_backup.rate_limit = 20MB
 hot_backup.schedule = 30 2 * * mon-fri
+hot_backup.schedule.scope = node
+hot_backup.schedule.allow_missing = true
 hot_backup.time_zone = utc
 hot_backup.verify_after_backup = false
 hot_backup.drill.schedule = @monthly
@@ -48,6 +50,8 @@ hot_backup.hook.timeout = 5m
     CHECK(setting(broker, "max_pause()") == "120");
     CHECK(setting(broker, "rate_limit()") == "20971520");
     CHECK_THAT(setting(broker, "schedule(backup)"), Catch::Contains("30 2 * * mon-fri"));
+    CHECK(setting(broker, "schedule_scope()") == "node");
+    CHECK(setting(broker, "schedule_allow_missing()") == "true");
     CHECK_THAT(setting(broker, "schedule(drill)"), Catch::Contains("@monthly"));
     CHECK(setting(broker, "time_zone()") == "utc");
     CHECK(setting(broker, "verify_after_backup()") == "false");
@@ -68,6 +72,8 @@ hot_backup.hook.timeout = 5m
 TEST_CASE("not one setting is required") {
     const Broker& broker = shared_broker();
     CHECK(setting(broker, "schedule(backup)") == "none");
+    CHECK(setting(broker, "schedule_scope()") == "cluster");
+    CHECK(setting(broker, "schedule_allow_missing()") == "false");
     CHECK(setting(broker, "verify_after_backup()") == "true");
     CHECK(setting(broker, "retention()") == "[]");
 }
