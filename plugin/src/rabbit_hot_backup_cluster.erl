@@ -37,8 +37,8 @@
 
 -spec start(options()) -> {ok, rabbit_hot_backup_jobs:id()}
                         | {error, rabbit_hot_backup_protocol:error()}.
-%% Begins a backup of the cluster. The job is the one of this node's part. It returns when this node
-%% has ordered its part; others may still refuse theirs.
+%% Begins a backup of the cluster. The job is the one of this node's part. It returns when all nodes
+%% have ordered their parts, or the first that does not want to has said so.
 start(Options) ->
     {ok, Conductor} = rabbit_hot_backup_cluster_sup:start_backup(Options),
     try

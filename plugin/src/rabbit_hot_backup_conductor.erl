@@ -162,9 +162,10 @@ longest(Armed) ->
 %% Those who want it
 
 -spec asked(term(), gen_statem:from(), state(), #cluster{}) -> result().
-asked(begun, From, ended, #cluster{job = undefined, error = Error}) ->
+asked(begun, From, ended, #cluster{error = Error}) when Error =/= undefined ->
     {keep_state_and_data, [{reply, From, {error, Error}}]};
-asked(begun, From, _, #cluster{job = undefined, callers = Callers} = Data) ->
+asked(begun, From, State, #cluster{callers = Callers} = Data)
+  when State =:= checking; State =:= joining ->
     {keep_state, Data#cluster{callers = [From | Callers]}};
 asked(begun, From, _, #cluster{job = Job}) ->
     {keep_state_and_data, [{reply, From, {ok, Job}}]};
@@ -283,8 +284,9 @@ answered(Node, Answer, State, #cluster{answers = Answers, plan = #{nodes := Node
     end.
 
 -spec all_answered(state(), #{node() => term()}, #cluster{}) -> result().
-all_answered(joining, _, Data) ->
-    {next_state, copying, Data};
+all_answered(joining, _, #cluster{callers = Callers, job = Job} = Data) ->
+    lists:foreach(fun(Caller) -> gen_statem:reply(Caller, {ok, Job}) end, Callers),
+    {next_state, copying, Data#cluster{callers = []}};
 all_answered(copying, _, #cluster{pause_until = Until} = Data) ->
     case Until - erlang:monotonic_time(millisecond) of
         Left when Left > 0 -> {keep_state, Data, [{state_timeout, Left, paused}]};
@@ -312,9 +314,8 @@ all_answered(storing, Prepared, Data) ->
     publish(Prepared, Data).
 
 -spec began(node(), rabbit_hot_backup_part:joined(), #cluster{}) -> #cluster{}.
-began(Node, #{job := Job}, #cluster{callers = Callers} = Data) when Node =:= node() ->
-    lists:foreach(fun(Caller) -> gen_statem:reply(Caller, {ok, Job}) end, Callers),
-    Data#cluster{job = Job, callers = []};
+began(Node, #{job := Job}, Data) when Node =:= node() ->
+    Data#cluster{job = Job};
 began(_, _, Data) ->
     Data.
 

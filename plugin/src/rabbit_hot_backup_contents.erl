@@ -2,7 +2,10 @@
 %% that has it. A part in no repository of this node is looked into by the node whose part it is.
 -module(rabbit_hot_backup_contents).
 
--export([show/1, list/4, definitions/1]).
+-export([show/1, list/4, definitions/1, unverified/1]).
+
+%% For the other nodes.
+-export([verdict/1]).
 
 -export_type([whose/0]).
 
@@ -38,6 +41,42 @@ list(Backup, List, Whose, Options) ->
           {ok, binary()} | {error, rabbit_hot_backup_protocol:error()}.
 definitions(Backup) ->
     of_part(Backup, metadata, definitions, [Backup]).
+
+-spec unverified(Backup :: binary()) -> none | {Node :: binary(), later | damaged}.
+%% Of a cluster's backup: a node with a part that is in no repository of this node, and that it has
+%% not found intact; `damaged`: it has found that it is not.
+unverified(Backup) ->
+    Verdicts = [{Name, verdict_of(Name, Backup)}
+                || #{<<"node">> := Name, <<"state">> := State} <- parts(Backup),
+                   State =/= <<"here">>],
+    case {[Name || {Name, damaged} <- Verdicts], [Name || {Name, later} <- Verdicts]} of
+        {[Name | _], _} -> {Name, damaged};
+        {[], [Name | _]} -> {Name, later};
+        {[], []} -> none
+    end.
+
+-spec verdict_of(Node :: binary(), Backup :: binary()) -> intact | damaged | later.
+verdict_of(Name, Backup) ->
+    case [Node || Node <- nodes(), atom_to_binary(Node) =:= Name] of
+        [Node] ->
+            case rpc:call(Node, ?MODULE, verdict, [Backup], ?PATIENCE) of
+                Verdict when is_atom(Verdict) -> Verdict;
+                {badrpc, _} -> later
+            end;
+        [] ->
+            later
+    end.
+
+-spec verdict(Backup :: binary()) -> intact | damaged | later.
+%% What the last verification in this node's repository has found.
+verdict(Backup) ->
+    {Backups, _} = rabbit_hot_backup_catalogue:list(),
+    case [Outcome || #{<<"backup">> := Id, <<"verified">> := #{<<"outcome">> := Outcome}} <- Backups,
+                     Id =:= Backup] of
+        [<<"intact">>] -> intact;
+        [_] -> damaged;
+        [] -> later
+    end.
 
 -spec of_part(Backup :: binary(), whose(), Function :: atom(), [term()]) -> term().
 of_part(Backup, Whose, Function, Arguments) ->

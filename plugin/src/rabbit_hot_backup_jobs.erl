@@ -12,7 +12,7 @@
 -export([request/3, fail/2, current/0, running/0, running_in/1, history/0, find/1, subscribe/0]).
 
 %% For the session that does it.
--export([begin_job/2, progress/3, end_job/4]).
+-export([begin_job/2, progress/3, end_job/4, cancelled_for/2]).
 
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -39,7 +39,8 @@
 
 -type outcome() :: #{outcome := done | failed | cancelled,
                      backup => binary(),
-                     bytes => non_neg_integer(),
+                     cancelled_for => rabbit_hot_backup_protocol:error(),  % while it runs
+                 bytes => non_neg_integer(),
                      result => map(),
                      findings => [map()],
                      error => rabbit_hot_backup_protocol:error()}.
@@ -110,6 +111,12 @@ progress(Session, Id, Progress) ->
 %% Also ends a job that was requested and could not begin.
 end_job(Session, Id, State, Details) ->
     gen_server:call(?MODULE, {end_job, Session, Id, State, Details}).
+
+-spec cancelled_for(id(), rabbit_hot_backup_protocol:error()) -> ok.
+%% The program is told to cancel the job because of this. Unless somebody wanted it so, the job will
+%% not have been cancelled, but have failed.
+cancelled_for(Id, Error) ->
+    gen_server:cast(?MODULE, {cancelled_for, Id, Error}).
 
 -spec current() -> job() | none.
 %% The backup that is being made.
@@ -195,7 +202,16 @@ handle_call(subscribe, {Pid, _}, #jobs{subscribers = Subscribers} = Jobs) ->
             end,
     {reply, ok, Jobs#jobs{subscribers = Known}}.
 
--spec handle_cast({progress, pid(), id(), map()}, #jobs{}) -> {noreply, #jobs{}}.
+-spec handle_cast({progress, pid(), id(), map()}
+                  | {cancelled_for, id(), rabbit_hot_backup_protocol:error()}, #jobs{}) ->
+          {noreply, #jobs{}}.
+handle_cast({cancelled_for, _, #{code := cancelled}}, Jobs) ->
+    {noreply, Jobs};
+handle_cast({cancelled_for, Id, Error}, Jobs) ->
+    case current(Id, Jobs) of
+        {ok, Job} -> {noreply, put_job(Job#{cancelled_for => Error}, Jobs)};
+        error -> {noreply, Jobs}
+    end;
 handle_cast({progress, Session, Id, Progress}, Jobs) ->
     case current(Id, Jobs) of
         {ok, #{session := Session} = Job} ->
@@ -310,13 +326,13 @@ begin_requested(Session, Id, Jobs) ->
     end.
 
 -spec finish(id(), state(), map(), #jobs{}) -> #jobs{}.
-finish(Id, State, Details, #jobs{current = Current, finished = Known, findings = All} = Jobs) ->
+finish(Id, Outcome, Details, #jobs{current = Current, finished = Known, findings = All} = Jobs) ->
     {ok, #{kind := Kind} = Job} = current(Id, Jobs),
+    {State, Told} = told(Outcome, maps:with([backup, bytes, result, error], Details), Job),
     {{_, Monitor}, Others} = maps:take(slot(Kind), Current),
     erlang:demonitor(Monitor, [flush]),
     Findings = maps:get(findings, Details, []),
-    Told = maps:with([backup, bytes, result, error], Details),
-    Ended = maps:merge(Job, Told#{state => State, finished => os:system_time(millisecond),
+    Ended = maps:merge(maps:remove(cancelled_for, Job), Told#{state => State, finished => os:system_time(millisecond),
                                   finding_count => length(Findings)}),
     report(Ended),
     ok = tell({job_ended, Ended}, Jobs),
@@ -324,6 +340,10 @@ finish(Id, State, Details, #jobs{current = Current, finished = Known, findings =
     Kept = [Kept || #{id := Kept} <- Finished],
     Jobs#jobs{current = Others, finished = Finished,
               findings = maps:with(Kept, All#{Id => Findings})}.
+
+-spec told(state(), map(), job()) -> {state(), map()}.
+told(cancelled, Details, #{cancelled_for := Error}) -> {failed, Details#{error => Error}};
+told(State, Details, _) -> {State, Details}.
 
 -spec report(job()) -> ok.
 report(#{id := Id, kind := backup, state := done, backup := Backup}) ->

@@ -180,15 +180,16 @@ with_running(#{kind := Kind}, Change, #{running := Running} = Metrics) ->
 with_outcome(#{kind := Kind, state := done} = Job, Metrics) ->
     with_pause(Job, with_done(Kind, Metrics));
 with_outcome(#{kind := Kind, state := State} = Job, Metrics) ->
-    case Job of
-        #{actor := Actor} ->
-            case Actor =:= rabbit_hot_backup_run:actor() of
-                true -> Metrics;
-                false -> with_ended(Kind, State, Job, Metrics)
-            end;
-        #{} ->
-            with_ended(Kind, State, Job, Metrics)
+    case is_told_by_run(Job) of
+        true -> Metrics;
+        false -> with_ended(Kind, State, Job, Metrics)
     end.
+
+-spec is_told_by_run(rabbit_hot_backup_jobs:job()) -> boolean().
+%% What becomes of the schedule's jobs is told by the run, on the node that it is on.
+is_told_by_run(#{part := #{coordinator := Coordinator}}) when Coordinator =/= node() -> false;
+is_told_by_run(#{actor := Actor}) -> Actor =:= rabbit_hot_backup_run:actor();
+is_told_by_run(_) -> false.
 
 -spec with_ended(job(), failed | cancelled, rabbit_hot_backup_jobs:job(), metrics()) -> metrics().
 with_ended(Kind, cancelled, _, Metrics) ->

@@ -318,6 +318,7 @@ cancelled(#part{session = Session, is_decided = IsDecided} = Part)
 cancelled(#part{id = Id, session = Session, job = Job, failed = Error} = Part) ->
     rabbit_hot_backup_compat:log(info, "job ~b, a part of ~ts, is cancelled: ~ts",
                                  [Job, Id, rabbit_hot_backup_protocol:format_error(Error)]),
+    ok = rabbit_hot_backup_jobs:cancelled_for(Job, Error),
     ok = rabbit_hot_backup_session:cancel(Session, Job),
     Part.
 

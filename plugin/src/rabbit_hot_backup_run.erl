@@ -112,14 +112,15 @@ is_missed(IsMissed, Backups) ->
 
 -spec make_up(fun((rabbit_hot_backup_cron:seconds()) -> boolean()), Deadline :: integer()) ->
           outcome().
-%% A cluster that was started takes some time to be whole.
+%% A cluster that was started takes some time to be whole, and then the first of its nodes should
+%% have noticed, too. It has not if it ran while the backup was missed for this one's absence.
 make_up(IsMissed, Deadline) ->
-    case rabbit_hot_backup_duty:is_whole()
-        orelse erlang:monotonic_time(millisecond) >= Deadline of
-        true ->
+    case erlang:monotonic_time(millisecond) >= Deadline
+        orelse (rabbit_hot_backup_duty:is_whole() andalso rabbit_hot_backup_duty:look()) of
+        Ready when Ready =:= true; Ready =:= ours ->
             rabbit_hot_backup_compat:log(info, "a scheduled backup was missed: it is made now", []),
-            run(due);
-        false ->
+            run(backup);
+        _ ->
             pause(?PAUSE),
             run_missed(IsMissed, Deadline)
     end.
@@ -235,12 +236,24 @@ check_space(Run) ->
 -spec back_up(run()) -> result().
 %% The program itself waits for another writer of the repository: that is one job, with one end.
 back_up(Run) ->
-    Options = (rabbit_hot_backup_duty:options())#{actor => actor(), lock_patience => ?PATIENCE},
-    case do_job(backup, fun() -> rabbit_hot_backup:start_backup(Options) end, infinity) of
+    Deadline = erlang:monotonic_time(millisecond) + ?PATIENCE,
+    case do_job(backup, fun() -> order_backup(Deadline) end, infinity) of
         {ok, #{backup := Backup} = Job} ->
             {ok, note_hook(Run#{backup => Backup, manifest => manifest(Job)})};
         {error, Error} ->
             {failed, backup, Error, Run}
+    end.
+
+-spec order_backup(Deadline :: integer()) ->
+          {ok, rabbit_hot_backup_jobs:id()} | {error, rabbit_hot_backup_protocol:error()}.
+%% Another node of the cluster may make one of its own.
+order_backup(Deadline) ->
+    Options = (rabbit_hot_backup_duty:options())#{actor => actor(), lock_patience => ?PATIENCE},
+    case {rabbit_hot_backup:start_backup(Options),
+          erlang:monotonic_time(millisecond) >= Deadline} of
+        {{error, #{code := busy} = Error}, true} -> {error, Error#{code := failed}};
+        {{error, #{code := busy}} = Busy, false} -> pause(?PAUSE), Busy;
+        {Ordered, _} -> Ordered
     end.
 
 -spec manifest(rabbit_hot_backup_jobs:job()) -> iodata().
@@ -291,16 +304,45 @@ prune(#{verified_later := true} = Run) ->
 prune(Run) ->
     case rabbit_hot_backup_settings:retention_options(
            rabbit_hot_backup_settings:retention()) of
-        [] ->
-            {ok, Run};
-        Options ->
+        [] -> {ok, Run};
+        Options -> prune(Options, Run)
+    end.
+
+-spec prune([iodata()], run()) -> result().
+prune(Options, #{backup := Backup} = Run) ->
+    Deadline = erlang:monotonic_time(millisecond) + ?CHECK_PATIENCE,
+    case await_others(Backup, Deadline) of
+        ok ->
             case rabbit_hot_backup:prune(Options, {remove, ?PATIENCE}, actor()) of
                 {ok, _} ->
                     ok = rabbit_hot_backup_monitor:done(prune),
                     {ok, Run};
                 {error, Error} ->
                     {failed, prune, Error, Run}
-            end
+            end;
+        {error, Error} ->
+            {failed, prune, Error, Run}
+    end.
+
+-spec await_others(Backup :: binary(), Deadline :: integer()) ->
+          ok | {error, rabbit_hot_backup_protocol:error()}.
+%% Each node verifies what is in its repository. A cluster's backup is not good before all have.
+await_others(Backup, Deadline) ->
+    case rabbit_hot_backup_settings:verify_after_backup()
+        andalso rabbit_hot_backup_contents:unverified(Backup) of
+        {Node, What} ->
+            case What =:= later andalso erlang:monotonic_time(millisecond) < Deadline of
+                true ->
+                    pause(?AGAIN),
+                    await_others(Backup, Deadline);
+                false ->
+                    {error, rabbit_hot_backup_protocol:error(
+                              failed, "nothing was removed: the part of ~ts in backup ~ts is not "
+                              "known to be intact", [Node, Backup],
+                              "Look at that node's log, and verify the backup there.")}
+            end;
+        _ ->
+            ok
     end.
 
 -spec drill() -> result().

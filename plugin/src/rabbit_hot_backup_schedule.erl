@@ -35,7 +35,7 @@
                 runs = #{} :: #{run() => pid()},
                 last = #{} :: #{run() => map()},
                 booted = false :: boolean(),
-                %% That nothing has been done for yet; the oldest first.
+                %% The newest that nothing has been done for yet; none or one.
                 parts = [] :: [{Backup :: binary(), Coordinator :: node()}],
                 %% Backups that are to be verified; the oldest first.
                 unverified = [] :: [{binary(), rabbit_hot_backup_jobs:actor()}]}).
@@ -120,8 +120,12 @@ handle_info({'EXIT', Pid, Reason}, #state{runs = Runs} = State) ->
     Ended = [Kind || {Kind, Run} <- maps:to_list(Runs), Run =:= Pid],
     {noreply, follow(lists:foldl(fun(Run, Left) -> ended(Run, Reason, Left) end, State, Ended))};
 handle_info({job_ended, Job}, #state{unverified = Unverified, parts = Parts} = State) ->
+    Newest = case to_follow(Job) of
+                 [] -> Parts;
+                 Part -> Part
+             end,
     {noreply, follow(verify(State#state{unverified = Unverified ++ to_verify(Job),
-                                        parts = Parts ++ to_follow(Job)}))};
+                                        parts = Newest}))};
 handle_info(_, State) ->
     {noreply, State}.
 

@@ -85,7 +85,7 @@ std::function<void()> patient_interrupt() {
         } catch (const Error&) {
             const auto now = erlang::Clock::now();
             interrupted = interrupted.value_or(now);
-            if (now > *interrupted + quick) {
+            if (now > *interrupted + beginning) {
                 throw;
             }
         }
@@ -118,10 +118,13 @@ void describe(const std::string& id, const ClusterManifest& manifest,
                     printable(part.host));
     }
     for (const auto& missing : manifest.missing) {
+        const auto queues = std::ranges::count_if(manifest.affected, [&](const auto& queue) {
+            return std::ranges::find(queue.members, missing.node) != queue.members.end();
+        });
         warnings.push_back(printable(missing.node) +
-                           " did not run and is not in the backup: what only it has is lost with "
-                           "it; " +
-                           plural(manifest.affected.size(), "queue", "queues") +
+                           " could not take part and is not in the backup: what only it has is "
+                           "lost with it; " +
+                           plural(static_cast<std::uint64_t>(queues), "queue", "queues") +
                            " had a member there: see `show`");
     }
     for (const auto& warning : warnings) {

@@ -64,11 +64,18 @@ Readiness Part::ready(const Remainder& left) {
 }
 
 erlang::Map Part::tell_prepared(const Repository& repository, const BackupWriter& writer,
-                                const Summary& summary, const std::vector<std::string>& warnings) {
+                                const Summary& summary, std::vector<std::string> warnings) {
     const auto& published = writer.published();
-    const auto affected = has_metadata(summary) && !order_.missing.empty()
-                              ? find_affected(repository, writer.id(), order_.missing)
-                              : std::vector<AffectedQueue>{};
+    std::vector<AffectedQueue> affected;
+    if (has_metadata(summary) && !order_.missing.empty()) {
+        try {
+            affected = find_affected(repository, writer.id(), order_.missing);
+        } catch (const Error& error) {
+            // No reason to have no backup.
+            warnings.push_back("it is not known which queues the missing nodes matter for: " +
+                               std::string(error.what()));
+        }
+    }
     return broker_.call("part_prepared",
                         make_map({{"job", erlang::integer(job_)},
                                   {"node", erlang::binary(summary.part->node)},

@@ -36,7 +36,7 @@ public:
 private:
     // Says that the part is durable; the plugin's answer, once all are.
     erlang::Map tell_prepared(const Repository& repository, const BackupWriter& writer,
-                              const Summary& summary, const std::vector<std::string>& warnings);
+                              const Summary& summary, std::vector<std::string> warnings);
     // The coordinator's: once the manifest of the whole is visible, all parts are a backup.
     void publish(const Repository& repository, const Lock& lock, BackupWriter& writer,
                  const MapFields& parts);

@@ -23,6 +23,20 @@ std::string as_tuple(std::string address) {
     return '{' + address + '}';
 }
 
+// One that no node has in its name and no other host.
+std::string free_address(const std::vector<SandboxHost>& hosts,
+                         const std::vector<std::string>& nodes) {
+    for (auto number = first_host;; ++number) {
+        auto address = "127.0.0." + std::to_string(number);
+        const bool taken =
+            std::ranges::find(hosts, address, &SandboxHost::address) != hosts.end() ||
+            std::ranges::any_of(nodes, [&](const auto& node) { return host_of(node) == address; });
+        if (!taken) {
+            return address;
+        }
+    }
+}
+
 }  // namespace
 
 std::string_view host_of(std::string_view node) {
@@ -37,10 +51,9 @@ std::vector<SandboxHost> hosts_of(const std::vector<std::string>& nodes) {
             continue;
         }
         // Erlang itself takes "localhost" for 127.0.0.1.
-        const auto address = is_address(name) ? name
-                             : name == "localhost"
-                                 ? std::string(loopback)
-                                 : "127.0.0." + std::to_string(first_host + hosts.size());
+        const auto address = is_address(name)      ? name
+                             : name == "localhost" ? std::string(loopback)
+                                                   : free_address(hosts, nodes);
         hosts.push_back({name, address});
     }
     return hosts;

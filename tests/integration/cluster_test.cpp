@@ -190,8 +190,9 @@ TEST_CASE("a node that is down is missed, unless it may be missing") {
     CHECK(summary.at("missing").at(0).at("node") == down.node());
     CHECK(summary.at("affected") == effects.size());
     REQUIRE(summary.at("warnings").size() == 1);
-    CHECK_THAT(summary.at("warnings").at(0).get<std::string>(),
-               Catch::Contains(down.node() + " did not run") && Catch::Contains("3 queues"));
+    CHECK_THAT(
+        summary.at("warnings").at(0).get<std::string>(),
+        Catch::Contains(down.node() + " could not take part") && Catch::Contains("3 queues"));
     verify(repository, "latest");
     std::map<std::string, std::string> shown;
     const auto described = run_cli({"show", "--repository", repository, "--json"}).line("summary");

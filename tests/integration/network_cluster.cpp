@@ -193,9 +193,9 @@ bool HaltedBackup::finish_without_create() {
 void HaltedBackup::check_pauses(const std::vector<std::size_t>& numbers) {
     for (const auto number : numbers) {
         INFO(cluster_.cluster().at(number).node());
-        const auto longest =
-            probe(cluster_.cluster().at(number), "longest_pause").as<std::int64_t>();
-        REQUIRE(longest);
+        const auto probed = probe(cluster_.cluster().at(number), "longest_pause");
+        const auto* longest = probed.as<std::int64_t>();
+        REQUIRE(longest != nullptr);
         CHECK(std::chrono::milliseconds(*longest) < longest_pause + machine_.longest());
     }
 }

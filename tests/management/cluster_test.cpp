@@ -1,6 +1,7 @@
 // On a member of a cluster the API and the commands back up all of it, and each node knows the
 // backup as its own.
 #include "tests/harness/cluster.hpp"
+#include "tests/harness/amqp_client.hpp"
 #include "tests/harness/cli.hpp"
 #include "tests/harness/temp_dir.hpp"
 #include "tests/harness/wait.hpp"
@@ -30,6 +31,7 @@ harness::HttpClient ready_administrator(const harness::Broker& node) {
 
 TEST_CASE("a backup asked for by the API is one of all nodes, and known on each of them") {
     const auto& cluster = managed_cluster();
+    harness::AmqpClient(cluster.at(0).amqp_port()).declare_queue("known everywhere");
     const Json job = run_job(ready_administrator(cluster.at(1)), "/backups");
     CHECK(job.at("state") == "done");
     const std::string id = job.at("backup");
@@ -50,7 +52,9 @@ TEST_CASE("a backup asked for by the API is one of all nodes, and known on each 
         CHECK(call(client, "GET", backup + "/files?node=" + other, 200).at("total_count") > 0);
         call(client, "GET", backup + "/files?node=nobody", 400);
         // The metadata of all is in one part.
-        call(client, "GET", backup + "/queues", 200);
+        const Json queues = call(client, "GET", backup + "/queues", 200);
+        REQUIRE(queues.at("items").size() == 1);
+        CHECK(queues.at("items").at(0).at("name") == "known everywhere");
         CHECK(shown.at("vhosts").size() == 1);
         CHECK(call(client, "GET", backup + "/definitions", 200).at("users").size() == 1);
         for (const char* path :

@@ -11,6 +11,7 @@ jobs_test_() ->
       fun only_one_job_at_a_time/0,
       fun checks_and_restores_run_beside_a_backup/0,
       fun a_job_is_found_while_it_runs_and_later/0,
+      fun a_job_that_is_cancelled_for_an_error_has_failed/0,
       fun a_job_ends_with_its_session/0,
       fun a_request_that_is_refused_has_failed/0,
       fun a_request_that_does_not_begin_has_failed/0,
@@ -64,6 +65,24 @@ checks_and_restores_run_beside_a_backup() ->
     ok = rabbit_hot_backup_jobs:end_job(self(), Verify, done, #{result => #{<<"whole">> => true}}),
     {ok, _} = rabbit_hot_backup_jobs:begin_job(self(), Check#{kind := drill}),
     ?assertMatch(#{id := Backup, state := running}, rabbit_hot_backup_jobs:current()).
+
+a_job_that_is_cancelled_for_an_error_has_failed() ->
+    Ended = fun(Why, Outcome) ->
+                    {ok, Id} = rabbit_hot_backup_jobs:begin_job(self(), backup()),
+                    ok = rabbit_hot_backup_jobs:cancelled_for(Id, Why),
+                    Error = rabbit_hot_backup_protocol:error(cancelled, "the backup was cancelled"),
+                    ok = rabbit_hot_backup_jobs:end_job(self(), Id, Outcome, #{error => Error}),
+                    {ok, Job} = rabbit_hot_backup_jobs:find(Id),
+                    ?assertNot(maps:is_key(cancelled_for, Job)),
+                    Job
+            end,
+    Lost = rabbit_hot_backup_protocol:error(failed, "another node is lost"),
+    Wanted = rabbit_hot_backup_protocol:error(cancelled, "somebody wanted it"),
+    ?assertMatch(#{state := failed, error := Lost}, Ended(Lost, cancelled)),
+    ?assertMatch(#{state := cancelled}, Ended(Wanted, cancelled)),
+    %% What came before the program could be told.
+    ?assertMatch(#{state := done}, Ended(Lost, done)),
+    ok = rabbit_hot_backup_jobs:cancelled_for(1000, Lost).
 
 a_job_is_found_while_it_runs_and_later() ->
     {ok, Id} = rabbit_hot_backup_jobs:begin_job(self(), (backup())#{actor => #{user => <<"u">>}}),

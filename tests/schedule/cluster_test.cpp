@@ -1,6 +1,7 @@
 // What a cluster does by schedule: one backup of all nodes, whichever of them it is that makes it.
 #include "tests/harness/cluster.hpp"
 #include "tests/harness/cli.hpp"
+#include "tests/harness/temp_dir.hpp"
 #include "tests/harness/wait.hpp"
 #include "tests/schedule/runs.hpp"
 
@@ -101,6 +102,14 @@ TEST_CASE("a cluster has one backup by schedule, verified and kept on every node
     CHECK(run_now(follows) == "done");
     expect_backups(cluster, 2);
     CHECK(backups(follows.repository())[1]["coordinator"] == follows.node());
+
+    // Nothing goes anywhere while a part is not known to be intact.
+    const TempDir files;
+    damage_what_is_verified(follows, files / "program");
+    CHECK(run_now(conducts) == "failed");
+    expect_last_failure(conducts, "the part of " + follows.node());
+    CHECK(ids(conducts).size() == 3);
+    set(follows, "executable", "\"" + cli_path().string() + "\"");
 
     // What a node has no room for is no backup.
     set(follows, "min_free_space", "1 bsl 60");

@@ -14,6 +14,12 @@ namespace schedule_tests {
 // A setting of the plugin, in the running node; `value` is an Erlang term.
 void set(const harness::Broker& broker, const std::string& setting, const std::string& value);
 
+void write_hook(const std::filesystem::path& path, const std::string& script);
+
+// From now on a program is run in the place of the node's, written to `path`, that damages every
+// pack before it verifies one.
+void damage_what_is_verified(const harness::Broker& broker, const std::filesystem::path& path);
+
 // Runs what is done by schedule, and waits for its end. Returns its outcome.
 std::string run_now(const harness::Broker& broker);
 

@@ -14,15 +14,6 @@ using namespace integration;
 using namespace schedule_tests;
 using namespace std::chrono_literals;
 
-namespace {
-
-void write_hook(const std::filesystem::path& path, const std::string& script) {
-    write_file(path, "#!/bin/sh\n" + script + "\n");
-    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-}
-
-}  // namespace
-
 TEST_CASE("a scheduled backup is verified, older ones go, and hooks are told") {
     const TempDir files;
     write_hook(files / "before",
@@ -83,13 +74,7 @@ TEST_CASE("a scheduled backup is verified, older ones go, and hooks are told") {
     }
     SECTION("one that does not verify removes nothing") {
         set(broker, "retention", "[{keep_last,1}]");
-        // A program that damages every pack before it verifies one.
-        const auto packs = broker.repository() / "packs";
-        set(broker, "executable", "\"" + (files / "program").string() + "\"");
-        write_hook(files / "program", "if [ \"$1\" = verify ]; then for f in " + packs.string() +
-                                          "/*; do printf X | dd of=$f bs=1 seek=100 conv=notrunc "
-                                          "2> /dev/null; done; fi\nexec " +
-                                          cli_path().string() + " \"$@\"");
+        damage_what_is_verified(broker, files / "program");
         CHECK(run_now(broker) == "failed");
         CHECK(backups(broker.repository()).size() == 3);
         expect_last_failure(broker, "job => verify");
