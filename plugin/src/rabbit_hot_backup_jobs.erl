@@ -39,8 +39,7 @@
 
 -type outcome() :: #{outcome := done | failed | cancelled,
                      backup => binary(),
-                     cancelled_for => rabbit_hot_backup_protocol:error(),  % while it runs
-                 bytes => non_neg_integer(),
+                     bytes => non_neg_integer(),
                      result => map(),
                      findings => [map()],
                      error => rabbit_hot_backup_protocol:error()}.
@@ -62,6 +61,7 @@
                  backup => binary(),
                  part => rabbit_hot_backup_part:part(),
                  nodes => [rabbit_hot_backup_cluster:node_progress()],  % rabbit_hot_backup:job/1
+                 cancelled_for => rabbit_hot_backup_protocol:error(),  % while it runs
                  bytes => non_neg_integer(),
                  result => map(),                 % the program's summary, of tasks
                  finding_count => non_neg_integer(),
