@@ -148,7 +148,7 @@ TEST_CASE("rabbitmqctl backs up the cluster") {
 TEST_CASE("a cluster's backup is booted where all its parts are") {
     const auto& cluster = managed_cluster();
     const auto client = ready_administrator(cluster.at(0));
-    const std::string apart = run_job(client, "/backups").at("backup");
+    const std::string apart = make_backup(client);
     const Json refused = run_job(client, "/backups/" + apart + "/drill");
     CHECK(refused.at("state") == "failed");
     CHECK(refused.at("error").at("message").get<std::string>().find(cluster.at(1).node()) !=
@@ -159,7 +159,7 @@ TEST_CASE("a cluster's backup is booted where all its parts are") {
         cluster.at(node).eval("application:set_env(rabbitmq_hot_backup, repository, \"" +
                               (files / "shared").string() + "\").");
     }
-    const std::string shared = run_job(client, "/backups").at("backup");
+    const std::string shared = make_backup(client);
     const Json drill = run_job(client, "/backups/" + shared + "/drill");
     INFO(drill.dump());
     CHECK(drill.at("state") == "done");
