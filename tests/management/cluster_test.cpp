@@ -103,6 +103,10 @@ TEST_CASE("what is made of many backups in a row is known, and nothing of the pl
     for (int round = 0; round < 10; ++round) {
         const auto& coordinator = cluster.at(static_cast<std::size_t>(round) % cluster.size());
         run_job(ready_administrator(coordinator), "/backups");
+        // The other node has not got the manifest yet, and takes part in nothing else until then.
+        for (std::size_t node = 0; node < cluster.size(); ++node) {
+            wait_until_idle(ready_administrator(cluster.at(node)));
+        }
     }
     for (std::size_t node = 0; node < cluster.size(); ++node) {
         const auto client = ready_administrator(cluster.at(node));
