@@ -57,7 +57,7 @@ unverified(Backup) ->
 
 -spec verdict_of(Node :: binary(), Backup :: binary()) -> intact | damaged | later.
 verdict_of(Name, Backup) ->
-    case [Node || Node <- nodes(), atom_to_binary(Node) =:= Name] of
+    case connected(Name) of
         [Node] ->
             case rpc:call(Node, ?MODULE, verdict, [Backup], ?PATIENCE) of
                 Verdict when is_atom(Verdict) -> Verdict;
@@ -109,13 +109,18 @@ place(Backup, Whose) ->
                               is_wanted(Whose, Part)],
     case Named of
         [{Name, State}] when State =/= <<"here">> ->
-            case [Node || Node <- nodes(), atom_to_binary(Node) =:= Name] of
+            case connected(Name) of
                 [Node] -> {there, Node};
                 [] -> here
             end;
         _ ->
             here
     end.
+
+-spec connected(Name :: binary()) -> [node()].
+%% The other node of that name, if it can be asked. A name from a backup becomes no atom.
+connected(Name) ->
+    [Node || Node <- nodes(), atom_to_binary(Node) =:= Name].
 
 -spec is_wanted(whose(), Part :: object()) -> boolean().
 is_wanted(metadata, #{<<"metadata">> := IsThere}) -> IsThere;
